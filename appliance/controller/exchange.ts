@@ -1,0 +1,90 @@
+/** An exchange as a page shows it: the ledger lines of one id folded into a row. The exchanges page reads the ledgers of three processes through here, with patience: what a line lacks stays empty. */
+import { z } from 'zod';
+
+export type Exchange = {
+  atMs: number;
+  door: string;
+  agent: string;
+  /** What was asked: method, host, path, model, tool, command. Text of others. */
+  what: string;
+  verdict: 'allow' | 'refuse' | 'fail' | 'open';
+  why: string;
+  ms: number | null;
+};
+
+const text = z.string().catch('');
+const number = z.number().nullable().catch(null);
+
+/** The fields of a canonical line that the page knows. Anything else in it is for jq. */
+const lineSchema = z.object({
+  id: text,
+  at: text,
+  kind: text,
+  agent: text,
+  method: text,
+  host: text,
+  port: z.union([z.number(), z.string()]).transform(String).catch(''),
+  path: text,
+  provider: text,
+  model: text,
+  tool: text,
+  command: text,
+  script: text,
+  verdict: text,
+  allow: z.boolean().nullable().catch(null),
+  rule: text,
+  reason: text,
+  error: text,
+  status: number,
+  exit: number,
+  ms: number,
+});
+type Line = z.infer<typeof lineSchema>;
+
+const refused = (line: Line): boolean =>
+  line.allow === false ||
+  ['refusal', 'refused', 'denial', 'denied'].includes(line.kind) ||
+  ['refuse', 'refused', 'deny', 'denied'].includes(line.verdict);
+
+const ended = (line: Line): boolean =>
+  line.ms !== null || line.status !== null || line.exit !== null || line.error !== '';
+
+/** In the order of their first lines. A line without an id is a row of its own. */
+export function exchangesOf(door: string, records: unknown[]): Exchange[] {
+  const rows = new Map<string, Line[]>();
+  for (const [at, record] of records.entries()) {
+    const line = lineSchema.safeParse(record).data;
+    if (!line) continue;
+    const key = line.id === '' ? `#${at}` : line.id;
+    rows.set(key, [...(rows.get(key) ?? []), line]);
+  }
+  return [...rows.values()].map((lines) => fold(door, lines));
+}
+
+function fold(door: string, lines: Line[]): Exchange {
+  const first = <K extends keyof Line>(key: K): Line[K] | '' =>
+    lines.find((line) => line[key] !== '' && line[key] !== null)?.[key] ?? '';
+  const last = (key: 'status' | 'exit' | 'ms'): number | null =>
+    lines.findLast((line) => line[key] !== null)?.[key] ?? null;
+  const host = [first('host'), first('port')].filter((each) => each !== '').join(':');
+  const where = `${host}${first('path')}`;
+  const what = [first('method'), where, first('tool'), first('model'), first('command') || first('script')];
+  const [status, exit, ms] = [last('status'), last('exit'), last('ms')];
+  const error = lines.findLast((line) => line.error !== '')?.error ?? '';
+  const why = [
+    first('rule'),
+    first('reason'),
+    error,
+    status === null ? '' : `status ${status}`,
+    exit === null ? '' : `exit ${exit}`,
+  ];
+  return {
+    atMs: Date.parse(first('at') || ''),
+    door,
+    agent: String(first('agent')),
+    what: what.filter((each) => each !== '').join(' '),
+    verdict: lines.some(refused) ? 'refuse' : error !== '' ? 'fail' : lines.some(ended) ? 'allow' : 'open',
+    why: [...new Set(why.filter((each) => each !== ''))].join('; '),
+    ms,
+  };
+}

@@ -1,0 +1,104 @@
+/** The last exchanges and tool calls, newest first, from the ledgers of the serving processes. Read-only: the ledgers are theirs. */
+import { Hono } from 'hono';
+import { html } from 'hono/html';
+import type { Html } from '../../view/html.ts';
+import { empty, notice } from '../../view/notice.ts';
+import { mark, type Tone } from '../../view/state.ts';
+import { table } from '../../view/table.ts';
+import { visibleLine } from '../../view/visible.ts';
+import { clockTime } from '../../view/words.ts';
+import { type Exchange, exchangesOf } from '../exchange.ts';
+import type { House } from '../house.ts';
+import type { Env } from '../member.ts';
+
+/** Door to ledger file, in the order of the filter. */
+export const ledgerFiles = { llm: 'traffic.jsonl', egress: 'egress.jsonl', tools: 'tools.jsonl' } as const;
+export type DoorName = keyof typeof ledgerFiles;
+
+/** The last records of one ledger. Throws when it cannot be read. */
+export type Tail = (door: DoorName, count: number) => Promise<unknown[]>;
+
+const doors = Object.keys(ledgerFiles) as DoorName[];
+const shown = 100;
+const linesRead = 300; // an exchange is two or three lines
+
+export type ExchangeParts = { tail: Tail; house: House; now: () => number };
+
+export function exchangeRoutes(parts: ExchangeParts): Hono<Env> {
+  return new Hono<Env>().get('/exchanges', async (c) => {
+    const wanted = doors.find((door) => door === c.req.query('door'));
+    const read = await Promise.all((wanted ? [wanted] : doors).map((door) => lastOf(door, parts.tail)));
+    const exchanges = read
+      .flatMap((each) => each.exchanges)
+      .sort((a, b) => b.atMs - a.atMs)
+      .slice(0, shown);
+    const unread = read.filter((each) => each.failed).map((each) => each.door);
+    const body = exchangesBody(exchanges, unread, wanted, parts.now());
+    return c.html(await parts.house.page({ title: 'Exchanges', current: '/exchanges', body }));
+  });
+}
+
+type Read = { door: DoorName; exchanges: Exchange[]; failed: boolean };
+
+async function lastOf(door: DoorName, tail: Tail): Promise<Read> {
+  try {
+    return { door, exchanges: exchangesOf(door, await tail(door, linesRead)), failed: false };
+  } catch {
+    return { door, exchanges: [], failed: true }; // said on the page
+  }
+}
+
+/** Refused is how it should be, not an alarm; a failure is for somebody to look at. */
+const verdicts = {
+  allow: { tone: 'good', word: 'passed' },
+  refuse: { tone: 'wait', word: 'refused' },
+  fail: { tone: 'bad', word: 'failed' },
+  open: { tone: 'plain', word: 'under way' },
+} satisfies Record<Exchange['verdict'], { tone: Tone; word: string }>;
+
+function exchangesBody(
+  exchanges: Exchange[],
+  unread: DoorName[],
+  wanted: DoorName | undefined,
+  nowMs: number,
+): Html {
+  return html`
+<div class="lede"><h1>Exchanges</h1>
+<p>What went through the doors, and what was refused. Each stands in its ledger before it takes effect.</p></div>
+<ul class="filter" aria-label="Door">${[undefined, ...doors].map(
+    (door) =>
+      html`<li><a href="/exchanges${door ? `?door=${door}` : ''}"${door === wanted ? html` class="here" aria-current="true"` : ''}>${door ?? 'all doors'}</a></li>`,
+  )}</ul>
+${unread.map((door) => notice(`The ledger of ${door} cannot be read.`, html`It is <code>audit/${ledgerFiles[door]}</code>. <code>holdfast doctor</code> says more.`))}
+<section>${
+    exchanges.length === 0
+      ? empty(
+          'No exchange yet.',
+          'Write to an agent in the chat: its calls to the model, to the internet and to tools then stand here.',
+        )
+      : exchangeTable(exchanges, nowMs)
+  }</section>`;
+}
+
+const exchangeTable = (exchanges: Exchange[], nowMs: number): Html =>
+  html`${table(
+    `The last ${exchanges.length}, newest first. All of them are in audit/*.jsonl, one JSON object a line.`,
+    [
+      { name: 'Time' },
+      { name: 'Agent' },
+      { name: 'Door' },
+      { name: 'What' },
+      { name: 'Verdict' },
+      { name: 'Reason' },
+      { name: 'ms', numeric: true },
+    ],
+    exchanges.map((each) => [
+      html`<time datetime="${Number.isFinite(each.atMs) ? new Date(each.atMs).toISOString() : ''}">${clockTime(each.atMs, nowMs)}</time>`,
+      visibleLine(each.agent, 40),
+      each.door,
+      visibleLine(each.what, 300),
+      mark(verdicts[each.verdict].tone, verdicts[each.verdict].word),
+      visibleLine(each.why, 300),
+      each.ms === null ? '' : Math.round(each.ms),
+    ]),
+  )}`;

@@ -1,0 +1,35 @@
+/** The gateway's part of the configuration. processes/gateway.ts parses it at the start and at each live change. */
+import { z } from 'zod';
+
+const agent = z.object({
+  model: z.object({ provider: z.string(), name: z.string() }).optional().describe('What it thinks with.'),
+  modelReady: z.boolean().describe('A model is named, its provider is configured and its key is there.'),
+  keyMissing: z
+    .string()
+    .optional()
+    .describe('The file in secrets/llm/ that the provider wants and that is absent.'),
+});
+
+/** Ours to us: the launcher writes it, so fields that this process has no use for are dropped, not refused. */
+export const gatewayPart = z.object({
+  instance: z.string(),
+  controllerPort: z.number().int(),
+  chatPort: z.number().int(),
+  providers: z
+    .array(z.object({ name: z.string(), kind: z.string(), baseUrl: z.string() }))
+    .default([])
+    .describe('What a model can be had from.'),
+  agents: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,30}$/), agent),
+});
+
+export type GatewayPart = z.infer<typeof gatewayPart>;
+export type AgentPart = z.infer<typeof agent>;
+
+/** By own names only: `__proto__` is no agent. */
+export const agentOf = (part: GatewayPart, name: string): AgentPart | undefined =>
+  Object.hasOwn(part.agents, name) ? part.agents[name] : undefined;
+
+export const controllerUrl = (part: GatewayPart): string => `http://127.0.0.1:${part.controllerPort}`;
+
+/** Where the operator says yes or no. */
+export const approvalsUrl = (part: GatewayPart): string => `${controllerUrl(part)}/#approvals`;

@@ -1,0 +1,92 @@
+/** The press: what happens between a trip and its receipt, as named steps with their milliseconds. The keeper runs it; any failure ends killed. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type Step = { name: string; ms: number; ok: boolean; detail?: string };
+
+export type Trip = {
+  /** Says killed to every holder of the lease. */
+  announce(): void;
+  /** Folder of the instance's cgroups, or null where there are none. */
+  cgroups: string | null;
+  /** Overwrites the latch and waits for the disk. */
+  latch(): void;
+  /** The launcher's part: worlds, containers, llm without its keys. */
+  launcher(): Promise<Step[]>;
+  clock(): number;
+};
+
+/** The untrusted and what reaches it: frozen first, so that nothing runs while the rest is cleared. */
+const isWorld = (name: string): boolean =>
+  name.startsWith('agent@') || name.startsWith('dialer@') || name.startsWith('probe@');
+
+export async function trip(parts: Trip): Promise<Step[]> {
+  const steps: Step[] = [];
+  const began = parts.clock();
+  const step = async (name: string, act: () => unknown): Promise<void> => {
+    try {
+      const detail = await act();
+      steps.push({ name, ms: since(), ok: true, ...(typeof detail === 'string' ? { detail } : {}) });
+    } catch (error) {
+      steps.push({
+        name,
+        ms: since(),
+        ok: false,
+        detail: error instanceof Error ? error.message : String(error),
+      });
+    }
+  };
+  const since = (): number => Math.round((parts.clock() - began) * 1000) / 1000;
+
+  await step('lease dropped', parts.announce);
+  if (parts.cgroups !== null) {
+    const folder = parts.cgroups;
+    const worlds = (): string[] => readdirSync(folder).filter(isWorld);
+    await step('worlds frozen', () => write(folder, worlds(), 'cgroup.freeze'));
+    await step('worlds killed', () => write(folder, worlds(), 'cgroup.kill'));
+  }
+  const latched = step('latch on disk', parts.latch);
+  await step('launcher', async () => {
+    const theirs = await parts.launcher();
+    steps.push(...theirs);
+    const failed = theirs.filter((each) => !each.ok);
+    if (failed.length > 0)
+      throw new Error(failed.map((each) => `${each.name}: ${each.detail ?? 'failed'}`).join('; '));
+  });
+  await latched;
+  if (parts.cgroups !== null) {
+    const folder = parts.cgroups;
+    await step('worlds verified empty', () => verifyEmpty(folder, parts.clock));
+  }
+  return steps;
+}
+
+function write(folder: string, names: string[], leaf: string): string {
+  for (const name of names) {
+    const file = join(folder, name, leaf);
+    if (existsSync(file)) writeFileSync(file, '1');
+  }
+  return names.join(', ');
+}
+
+const verifyWithinMs = 5000;
+
+async function verifyEmpty(folder: string, clock: () => number): Promise<void> {
+  const until = clock() + verifyWithinMs;
+  for (;;) {
+    const living = readdirSync(folder)
+      .filter(isWorld)
+      .filter((name) => /populated 1/.test(eventsOf(join(folder, name))));
+    if (living.length === 0) return;
+    if (clock() > until) throw new Error(`still running: ${living.join(', ')}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+function eventsOf(cgroup: string): string {
+  try {
+    return readFileSync(join(cgroup, 'cgroup.events'), 'utf8');
+  } catch {
+    return ''; // the cgroup is gone with its last process
+  }
+}

@@ -1,0 +1,37 @@
+/** All doors of one process, opened where each belongs: the host, or the worlds that stand. The house calls it before each start. */
+import type { Door, Manifest, Process } from '../manifest.ts';
+import { socketPath } from '../paths.ts';
+import { clearSocketPlace, type OpenDoor, openDoors, permitSocket } from '../world/door.ts';
+import type { Ground } from '../world/launch.ts';
+import type { Worlds } from './worlds.ts';
+
+/** In the order of the row. All of them or a Problem; a world that was refused has none. `groupOf` names who may connect to a socket. */
+export async function openDoorsOf(
+  ground: Ground,
+  table: Manifest,
+  row: Process,
+  worlds: Worlds,
+  groupOf: (door: string) => number,
+): Promise<OpenDoor[]> {
+  const doors = table.doors.filter((door) => door.servedBy === row.name);
+  const sockets = doors.filter((door) => door.listen === 'path');
+  const place = (door: Door): string =>
+    door.listen === 'path' ? socketPath(ground.run, door.name) : door.listen;
+  for (const door of sockets) clearSocketPlace(place(door));
+  const opened = await Promise.allSettled(
+    [...Map.groupBy(doors, (door) => door.in)].map(([where, wanted]) => {
+      const world = where === 'host' ? null : worlds.get(where);
+      if (world !== null && !world?.namespace) return [];
+      const named = wanted.map((door) => ({ name: door.name, listen: place(door) }));
+      return openDoors(ground.mode, world?.namespace?.pid ?? null, named);
+    }),
+  );
+  const all = opened.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
+  const failed = opened.find((each) => each.status === 'rejected');
+  if (failed) {
+    for (const door of all) door.close();
+    throw failed.reason;
+  }
+  for (const door of sockets) permitSocket(place(door), ground.mode, row.uid, groupOf(door.name));
+  return row.doors.flatMap((name) => all.filter((door) => door.name === name));
+}

@@ -1,0 +1,42 @@
+/** Where things are: the home folder, the run folder with one folder per socket, and the same two as a process sees them in its view. */
+import { createHash } from 'node:crypto';
+import { realpathSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** Inside every view; on the appliance these are also the true paths. */
+export const view = {
+  code: '/opt/holdfast',
+  home: '/var/lib/holdfast',
+  run: '/run/holdfast',
+  credentials: '/run/credentials',
+  cgroup: '/run/cgroup',
+  cache: '/opt/cache',
+} as const;
+
+export type Home = {
+  /** 8 hex of the home's real path: in every cgroup and container label, so that cleaners touch their own only. */
+  instance: string;
+  home: string;
+  run: string;
+  socket(name: string): string;
+};
+
+export const defaultHome = (): string => join(userInfo().homedir, '.holdfast');
+
+/** The home must exist. The run folder's path is short, because a socket's path has 108 bytes (unix(7)). */
+export function homePaths(home: string): Home {
+  const real = realpathSync(resolve(home));
+  const instance = createHash('sha256').update(real).digest('hex').slice(0, 8);
+  const run = join(runRoot(), instance);
+  return { instance, home: real, run, socket: (name) => socketPath(run, name) };
+}
+
+export const socketPath = (run: string, name: string): string => join(run, name, 'sock');
+
+function runRoot(): string {
+  const uid = process.getuid?.() ?? 0;
+  if (uid === 0) return '/run/holdfast';
+  const given = process.env.XDG_RUNTIME_DIR;
+  return given ? join(given, 'holdfast') : `/tmp/holdfast-${uid}`;
+}

@@ -1,0 +1,258 @@
+/** The developer's launcher, behind `npm start`: makes the home, reads the configuration, builds the house from the manifest, and ends everything with itself. Called by cli/up.ts. */
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { compileFilter, machineArch } from '../sandbox/seccomp.ts';
+import { type Mistake, mistakeLine } from './config/mistake.ts';
+import { readLatch } from './keeper/latch.ts';
+import { prepareCache } from './launcher/cache.ts';
+import { serveLaunch } from './launcher/control.ts';
+import { createHome, replaceFile, writeEtc } from './launcher/home.ts';
+import { createHouse, openRunFolder } from './launcher/house.ts';
+import { holderOf, sayHolder } from './launcher/port.ts';
+import { sweep } from './launcher/sweep.ts';
+import { findDocker, startTools } from './launcher/tools.ts';
+import { addToTrail } from './launcher/trail.ts';
+import { type Config, socketGroup } from './manifest.ts';
+import { homePaths } from './paths.ts';
+import { Problem } from './problem.ts';
+import { call } from './socket.ts';
+import { findTrees, openCgroups } from './world/cgroup.ts';
+import type { Ground } from './world/launch.ts';
+import { base, bwrap } from './world/view.ts';
+
+export type UpOptions = {
+  home: string;
+  /** Instead of `<home>/holdfast.yaml`. */
+  config?: string | undefined;
+  noInstall: boolean;
+  /** Progress, one line each. */
+  say(text: string): void;
+};
+
+export type Up = {
+  controllerUrl: string;
+  chatUrl: string;
+  /** The first code that the controller shows on a first run. */
+  setupCode: Promise<string>;
+  firstRun: boolean;
+  close(): Promise<void>;
+};
+
+const code = join(import.meta.dirname, '..');
+
+/** Throws a Problem: `config` with one mistake a line, `port-taken`, `already-running`, `planted`, `not-a-home`. */
+export async function up(options: UpOptions): Promise<Up> {
+  const startedAt = new Date().toISOString();
+  mkdirSync(resolve(options.home), { recursive: true, mode: 0o711 });
+  const paths = homePaths(options.home);
+  const { instance, home, run } = paths;
+  await refuseSecond(paths.socket('launch'), home);
+  const firstRun = createHome(home);
+  const configFile = options.config ? resolve(options.config) : join(home, 'holdfast.yaml');
+  let config = await readConfig(configFile, options.config === undefined);
+  await refuseTakenPorts(config);
+  await sweep(home);
+
+  const root = process.getuid?.() === 0;
+  openRunFolder(run, root ? 'root' : 'user');
+  writeEtc(run);
+  const filter = join(run, 'filter.bpf');
+  writeFileSync(filter, compileFilter(machineArch()));
+  const trees = root ? findTrees() : null;
+  const ground: Ground = {
+    mode: root ? 'root' : 'user',
+    home,
+    run,
+    code,
+    cgroups: trees ? openCgroups(trees, instance) : null,
+    filter,
+    cache: null,
+  };
+  const reaper = spawn(
+    'sh',
+    [
+      join(code, 'appliance/launcher/reaper.sh'),
+      process.execPath,
+      join(code, 'appliance/launcher/sweep.ts'),
+      home,
+    ],
+    {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: {
+        PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+        ...(process.env.XDG_RUNTIME_DIR ? { XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR } : {}),
+      },
+      detached: true,
+    },
+  );
+  reaper.unref();
+
+  const walled = canBuildViews(ground);
+  if (walled) ground.cache = await prepareCache(ground, options.say);
+
+  let killed = readLatch(join(home, 'latch')).state === 'killed';
+  let giveCode: (code: string) => void = () => {};
+  const setupCode = new Promise<string>((given) => {
+    giveCode = given;
+  });
+  let codeGiven = false;
+  const house = createHouse({
+    ground,
+    instance,
+    walled,
+    docker: findDocker,
+    trail: (where, sentence) => addToTrail(home, where, sentence),
+    setupCode: (fresh) => {
+      giveCode(fresh);
+      if (codeGiven) options.say(`setup code: ${fresh}`);
+      codeGiven = true;
+    },
+    say: options.say,
+  });
+  const controllerUrl = `http://127.0.0.1:${config.controller.port}`;
+  const chatUrl = `http://localhost:${config.chat.port}`;
+  let tools: ReturnType<typeof startTools> | undefined;
+  await serveLaunch({
+    path: paths.socket('launch'),
+    gid: socketGroup(config, instance, 'launch'),
+    root,
+    instance,
+    house,
+    killed: () => killed,
+    setKilled: (now) => {
+      killed = now;
+    },
+    config: () => config,
+    configText: () => readFileSync(configFile, 'utf8'),
+    setConfig: (next, text) => {
+      config = next;
+      if (text !== undefined) replaceFile(configFile, text, 0o644);
+    },
+    status: () => {
+      const processes = house.processes();
+      const keeper = processes.find((each) => each.name === 'keeper');
+      const armed = keeper?.state === 'running' ? 'armed' : 'closed';
+      return {
+        instance,
+        home,
+        mode: ground.mode,
+        startedAt,
+        version: house.version(),
+        state: killed ? 'killed' : armed,
+        controllerUrl,
+        chatUrl,
+        configFile,
+        processes,
+        worlds: house.worlds(),
+        tools: tools?.status() ?? { state: 'installing', phase: 'look', detail: 'starting' },
+      };
+    },
+  });
+  addToTrail(home, 'changelog', `holdfast starts (${ground.mode} mode, instance ${instance})`);
+  await house.apply(config, { killed });
+  tools = startTools({ code, run, noInstall: options.noInstall }, options.say);
+  // Docker may have come just now: the broker then gets its socket.
+  void tools.done
+    .then(() => house.apply(config, { killed }))
+    .catch((error: unknown) => options.say(`tools: ${error}`));
+
+  return {
+    controllerUrl,
+    chatUrl,
+    setupCode,
+    firstRun,
+    async close() {
+      tools?.stop();
+      await house.close();
+      addToTrail(home, 'changelog', 'holdfast ends');
+      const gone = new Promise((resolveGone) => reaper.once('exit', resolveGone));
+      reaper.stdin?.end(); // it sweeps what is left: containers, an own dockerd, the run folder
+      await Promise.race([gone, new Promise((resolveGone) => setTimeout(resolveGone, 15_000))]);
+    },
+  };
+}
+
+async function refuseSecond(launchSocket: string, home: string): Promise<void> {
+  const running = await call(launchSocket, 'GET /status', undefined, { timeoutMs: 2000 }).catch(() => null);
+  if (running)
+    throw new Problem(
+      'already-running',
+      409,
+      `a Holdfast already runs from ${home}`,
+      'End it, or choose another folder: --home DIR.',
+    );
+}
+
+/** The configuration is read by a job, because this process, being root, imports no package. A home without one gets the commented example. */
+async function readConfig(file: string, create: boolean): Promise<Config> {
+  const job = (argument: string): Promise<{ stdout: string; stderr: string }> =>
+    promisify(execFile)(process.execPath, [join(code, 'appliance/processes/config.ts'), argument], {
+      env: { PATH: '/usr/bin:/bin' },
+      maxBuffer: 4 * 1024 * 1024,
+    }).catch((error: { stdout?: string; stderr?: string }) => ({
+      stdout: error.stdout ?? '',
+      stderr: error.stderr ?? '',
+    }));
+  if (create && !existsSync(file)) replaceFile(file, (await job('--example')).stdout, 0o644);
+  const answer = await job(file);
+  let said: { config?: Config; mistakes?: Mistake[] };
+  try {
+    said = JSON.parse(answer.stdout) as typeof said;
+  } catch {
+    throw new Problem(
+      'config',
+      422,
+      `${file} cannot be read: ${answer.stderr.trim().split('\n').at(-1)}`,
+      'This is a fault of Holdfast.',
+    );
+  }
+  if (said.config) return said.config;
+  const lines = (said.mistakes ?? []).map((mistake) => mistakeLine(file, mistake));
+  throw new Problem('config', 422, lines.join('\n'), 'Mend the file; nothing was started.');
+}
+
+async function refuseTakenPorts(config: Config): Promise<void> {
+  const wanted: [string, number][] = [
+    ['controller', config.controller.port],
+    ['chat', config.chat.port],
+  ];
+  for (const [name, port] of wanted) {
+    const free = await new Promise<boolean>((resolveFree) => {
+      const server = createServer();
+      server.once('error', () => resolveFree(false));
+      server.listen({ host: '127.0.0.1', port, exclusive: true }, () =>
+        server.close(() => resolveFree(true)),
+      );
+    });
+    if (free) continue;
+    throw new Problem(
+      'port-taken',
+      409,
+      sayHolder(port, holderOf(port)),
+      `End it, or choose another port in holdfast.yaml: ${name}: { port: N }.`,
+    );
+  }
+}
+
+/** Can bubblewrap build any view at all here? Where it cannot, the pages start bare and say so. */
+function canBuildViews(ground: Ground): boolean {
+  const args = bwrap(ground.mode, {
+    mounts: base,
+    env: { PATH: '/usr/bin' },
+    cwd: '/',
+    unshareNetwork: true,
+    uid: ground.mode === 'root' ? 65534 : 1000,
+    gid: ground.mode === 'root' ? 65534 : 1000,
+    groups: [],
+    seccompFd: null,
+  });
+  return (
+    spawnSync(args[0] ?? '', [...args.slice(1), 'true'], {
+      stdio: 'ignore',
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    }).status === 0
+  );
+}

@@ -1,0 +1,53 @@
+/** One request and its answer, from the first header to the outcome on record. proxy.ts begins one for each request. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Denial } from './denial.ts';
+import type { KindName } from './kind.ts';
+import { formatOf, kinds } from './paths.ts';
+
+export type Exchange = {
+  id: string;
+  method: string;
+  /** As asked, without the query, where clients put keys. */
+  path: string;
+  res: ServerResponse;
+  /** The format in which the agent understands a no. */
+  speaks: KindName;
+  /** Aborts when the agent goes away before the answer's end. */
+  gone: AbortSignal;
+  sinceMs(): number;
+};
+
+export function beginExchange(req: IncomingMessage, res: ServerResponse): Exchange {
+  const started = performance.now();
+  const path = (req.url ?? '').split('?', 1)[0] ?? '';
+  const gone = new AbortController();
+  res.once('close', () => {
+    if (!res.writableFinished) gone.abort();
+  });
+  return {
+    id: randomUUID(),
+    method: req.method ?? '',
+    path: path.slice(0, 200),
+    res,
+    speaks: formatOf(path, req.headers),
+    gone: gone.signal,
+    sinceMs: () => Math.round((performance.now() - started) * 10) / 10,
+  };
+}
+
+/** Says no where it still can be said: to an agent that is there and has heard nothing yet. */
+export function sendDenial({ res, speaks }: Exchange, denial: Denial): void {
+  if (res.destroyed || res.headersSent) return;
+  const body = Buffer.from(JSON.stringify(kinds[speaks].errorBody(denial)));
+  res.writeHead(denial.status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    'x-content-type-options': 'nosniff',
+    // The official SDKs obey this header: a refusal is not to be asked for three times.
+    ...(denial.retryAfterS === undefined
+      ? { 'x-should-retry': 'false' }
+      : { 'retry-after': String(denial.retryAfterS) }),
+  });
+  res.end(body);
+}

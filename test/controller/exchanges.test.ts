@@ -1,0 +1,113 @@
+/** The page of the last exchanges, from the ledgers of the serving processes. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { exchangesOf } from '../../appliance/controller/exchange.ts';
+import { setUp, sitDown } from './desk.ts';
+
+const at = (second: number): string => new Date(Date.now() - 60_000 + second * 1000).toISOString();
+
+test('the lines of one exchange are one row: asked, and what became of it', () => {
+  const [passed, refused, failed, open] = exchangesOf('llm', [
+    {
+      seq: 1,
+      at: at(0),
+      kind: 'request',
+      id: 'a',
+      agent: 'main',
+      door: 'llm',
+      provider: 'local',
+      model: 'llama3.2',
+      method: 'POST',
+      path: '/v1/chat/completions',
+      bytes: 120,
+    },
+    {
+      seq: 2,
+      at: at(1),
+      kind: 'refusal',
+      id: 'b',
+      agent: 'main',
+      door: 'llm',
+      method: 'GET',
+      path: '/v1/files',
+      rule: 'path',
+      reason: 'not a listed path',
+      status: 403,
+    },
+    {
+      seq: 3,
+      at: at(2),
+      kind: 'request',
+      id: 'c',
+      agent: 'main',
+      method: 'POST',
+      path: '/v1/messages',
+      model: 'm',
+    },
+    { seq: 4, at: at(3), kind: 'outcome', id: 'a', status: 200, ms: 812.4, bytesOut: 120, bytesIn: 3000 },
+    { seq: 5, at: at(4), kind: 'outcome', id: 'c', status: 502, ms: 3, error: 'ECONNREFUSED' },
+    { seq: 6, at: at(5), kind: 'request', id: 'd', agent: 'scout', method: 'GET', path: '/v1/models' },
+  ]);
+  assert.deepEqual(
+    [passed?.verdict, passed?.ms, passed?.what, passed?.why],
+    ['allow', 812.4, 'POST /v1/chat/completions llama3.2', 'status 200'],
+  );
+  assert.deepEqual([refused?.verdict, refused?.why], ['refuse', 'path; not a listed path; status 403']);
+  assert.deepEqual([failed?.verdict, failed?.why], ['fail', 'ECONNREFUSED; status 502']);
+  assert.deepEqual([open?.verdict, open?.agent], ['open', 'scout']);
+});
+
+test('newest first, over all doors or one, with the choice in the address', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  desk.writeLedger('egress', [
+    {
+      seq: 1,
+      at: at(1),
+      kind: 'request',
+      id: '1',
+      agent: 'main',
+      host: 'example.org',
+      port: 443,
+      rule: 'example.org:443',
+      verdict: 'allow',
+      ms: 40,
+    },
+  ]);
+  desk.writeLedger('tools', [
+    {
+      seq: 1,
+      at: at(2),
+      kind: 'call',
+      id: '2',
+      agent: 'main',
+      tool: 'shell',
+      command: 'ls -la',
+      exit: 0,
+      ms: 90,
+    },
+  ]);
+  const every = await (await desk.request('/exchanges', {}, cookie)).text();
+  assert.ok(every.indexOf('ls -la') < every.indexOf('example.org:443') && every.indexOf('ls -la') > 0);
+  const one = await (await desk.request('/exchanges?door=egress', {}, cookie)).text();
+  assert.ok(one.includes('example.org:443') && !one.includes('ls -la'));
+  assert.match(one, /href="\/exchanges\?door=egress" class="here" aria-current="true"/);
+  assert.equal(
+    (await desk.request('/exchanges?door=../../secrets', {}, cookie)).status,
+    200,
+    'an unknown door is all doors',
+  );
+});
+
+test('an empty ledger teaches, and one that cannot be read is named', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  assert.match(await (await desk.request('/exchanges', {}, cookie)).text(), /No exchange yet/);
+  rmSync(join(desk.folder, 'egress.jsonl'));
+  assert.match(
+    await (await desk.request('/exchanges', {}, cookie)).text(),
+    /The ledger of egress cannot be read/,
+  );
+});

@@ -1,0 +1,120 @@
+/** The overview: its one sentence is true in every state, and each row says what to do. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { call } from '../../appliance/socket.ts';
+import { askOf, jobFor, setUp, sitDown, status, walls } from './desk.ts';
+
+const headline = (page: string): string => /<h1>(.*?)<\/h1>/.exec(page)?.[1] ?? '';
+
+const worlds = (state: string, why?: string): unknown[] => [{ agent: 'main', state, why, walls }];
+
+test('the sentence names the worst, and says that all is well only when it is', async (t) => {
+  const cases: [string, Record<string, unknown>, RegExp][] = [
+    ['well', {}, /^main runs in a sealed world, and nothing waits for you\.$/],
+    ['installing', { tools: { state: 'installing', phase: 'image' } }, /the tools are being set up/],
+    ['no tools', { tools: { state: 'missing', fix: 'apt install docker.io' } }, /without tools so far/],
+    ['starting', { worlds: worlds('starting') }, /^Holdfast is starting\.$/],
+    [
+      'refused',
+      { worlds: worlds('refused', 'no user namespaces') },
+      /main may not start, because its world cannot be sealed/,
+    ],
+    ['stopped', { worlds: worlds('stopped') }, /^No agent runs\.$/],
+    ['none', { worlds: [] }, /^No agent runs\.$/],
+    [
+      'crashing',
+      {
+        processes: [
+          { name: 'llm', state: 'backing-off', pid: null, uid: 1, sinceMs: 0, restarts: 4, why: 'exit 1' },
+        ],
+      },
+      /^llm does not stay up\.$/,
+    ],
+  ];
+  for (const [name, change, expected] of cases) {
+    const desk = await sitDown(t, { status: { ...status, ...change } });
+    const cookie = await setUp(desk);
+    assert.match(headline(await (await desk.request('/', {}, cookie)).text()), expected, name);
+  }
+});
+
+test('the state word and the sentence follow the keeper, not the launcher', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const page = async (): Promise<string> => (await desk.request('/', {}, cookie)).text();
+  for (const [state, expected] of [
+    ['armed', /nothing waits for you/],
+    ['closed', /Every door is closed for now/],
+    ['killed', /stays stopped until you re-arm/],
+  ] as const) {
+    desk.keeper.state = state;
+    const text = await page();
+    assert.match(text, new RegExp(`data-state="${state}"`));
+    assert.match(headline(text), expected);
+  }
+  desk.servers.trip.close();
+  desk.servers.trip.closeAllConnections();
+  const text = await page();
+  assert.match(text, /data-state="closed"/);
+  assert.match(headline(text), /The keeper does not answer, so every door is closed/);
+});
+
+test('without the launcher the page still stands, says so, and keeps KILL and the questions', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const { id } = await desk.inbox.ask(askOf(jobFor('main', 'uname -a')));
+  desk.visit(id);
+  desk.servers.launch.close();
+  desk.servers.launch.closeAllConnections();
+  const page = await (await desk.request('/', {}, cookie)).text();
+  assert.match(headline(page), /the launcher does not answer, so what runs is not known/);
+  assert.match(page, /uname -a/);
+  assert.match(page, /action="\/kill"/);
+});
+
+test('an answer of the launcher that is not understood is said, not guessed', async (t) => {
+  const desk = await sitDown(t, { status: { processes: 'many' } });
+  const page = await (await desk.request('/', {}, await setUp(desk))).text();
+  assert.match(page, /says something that is not understood/);
+});
+
+test('walls show their fix, and a limit that this mode cannot give is no alarm', async (t) => {
+  const refused = [
+    { wall: 'network', state: 'missing', detail: 'unshare: EPERM', fix: 'install the AppArmor profile' },
+    { wall: 'cgroup', state: 'absent', detail: 'ordinary user' },
+  ];
+  const desk = await sitDown(t, {
+    status: {
+      ...status,
+      mode: 'user',
+      worlds: [{ agent: 'main', state: 'refused', why: 'the network wall does not stand', walls: refused }],
+    },
+  });
+  const page = await (await desk.request('/', {}, await setUp(desk))).text();
+  assert.match(page, /<code>install the AppArmor profile<\/code>/);
+  assert.match(page, /data-tone="plain">absent/);
+  assert.match(page, /all processes share one user id/);
+});
+
+test('it asks again soon while something is under way, and seldom otherwise', async (t) => {
+  const seconds = (page: string): number =>
+    Number(/http-equiv="refresh" content="(\d+);url=\/\?auto=1"/.exec(page)?.[1]);
+  const quiet = await sitDown(t);
+  const cookie = await setUp(quiet);
+  assert.equal(seconds(await (await quiet.request('/', {}, cookie)).text()), 60);
+  await quiet.inbox.ask(askOf(jobFor('main', 'ls')));
+  assert.equal(seconds(await (await quiet.request('/', {}, cookie)).text()), 5);
+  assert.ok(!(await (await quiet.request('/exchanges', {}, cookie)).text()).includes('http-equiv="refresh"'));
+});
+
+test('`holdfast status` says the same as the page', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const said = (await call(desk.socket('decide'), 'GET /status')) as Record<string, unknown>;
+  assert.equal(said.sentence, headline(await (await desk.request('/', {}, cookie)).text()));
+  assert.deepEqual([said.state, said.operator, said.instance], ['armed', true, '1a2b3c4d']);
+  desk.servers.launch.close();
+  desk.servers.launch.closeAllConnections();
+  const without = (await call(desk.socket('decide'), 'GET /status')) as Record<string, unknown>;
+  assert.equal(without.unreachable, 'The launcher does not answer.');
+});
