@@ -57,7 +57,7 @@ export async function up(options: UpOptions): Promise<Up> {
   await sweep(home);
 
   const root = process.getuid?.() === 0;
-  openRunFolder(run, root ? 'root' : 'user');
+  openRunFolder(run);
   writeEtc(run);
   const filter = join(run, 'filter.bpf');
   writeFileSync(filter, compileFilter(machineArch()));

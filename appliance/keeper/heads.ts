@@ -12,7 +12,7 @@ const maxTailBytes = 512 * 1024; // a ledger line is at most 256 KiB
 function readHead(folder: string, ledger: string): Head | null {
   let fd: number;
   try {
-    fd = openSync(join(folder, ledger), constants.O_RDONLY | constants.O_NOFOLLOW);
+    fd = openSync(join(folder, ledger), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return null;
   }
@@ -39,7 +39,10 @@ function readHead(folder: string, ledger: string): Head | null {
 function stillThere(folder: string, head: Head): boolean {
   const line = Buffer.alloc(head.bytes - head.from - 1);
   try {
-    const fd = openSync(join(folder, head.ledger), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = openSync(
+      join(folder, head.ledger),
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    );
     try {
       readSync(fd, line, 0, line.length, head.from);
     } finally {

@@ -22,7 +22,7 @@ export function readLatch(path: string): Latch {
   const killed = (why: string): Latch => ({ state: 'killed', epoch: 0, at: '', why });
   const bytes = Buffer.alloc(latchBytes + 1);
   try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const read = readSync(fd, bytes, 0, latchBytes + 1, 0);
       if (read !== latchBytes) return killed(`the latch has ${read} bytes, not ${latchBytes}`);

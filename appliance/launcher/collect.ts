@@ -1,9 +1,10 @@
 /** What a process prints: kept in shared/logs/, and for our own processes the few lines that mean something to the launcher. A guest's output is only ever text. */
-import { appendFileSync, renameSync, statSync } from 'node:fs';
+import { closeSync, constants, lstatSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Trail } from '../log.ts';
 import { visibleLine } from '../view/visible.ts';
+import { openFile } from '../world/entry.ts';
 
 export type Heard = {
   ready(): void;
@@ -55,8 +56,13 @@ function parse(line: string): Record<string, unknown> | null {
 function keep(home: string, name: string, line: string): void {
   const file = join(home, 'shared', 'logs', `${name}.log`);
   try {
-    if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > maxFileBytes) renameSync(file, `${file}.1`);
-    appendFileSync(file, `${line}\n`, { mode: 0o640 });
+    if ((lstatSync(file, { throwIfNoEntry: false })?.size ?? 0) > maxFileBytes) renameSync(file, `${file}.1`);
+    const fd = openFile(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o640);
+    try {
+      writeSync(fd, `${line}\n`);
+    } finally {
+      closeSync(fd);
+    }
   } catch {
     // A full disk loses log lines, never a start or a stop: ledgers are what must not be lost, and they refuse.
   }

@@ -1,13 +1,10 @@
 /** The home folder: made once, with a latch that says armed; and before each start, every entry of the manifest with its owner and mode. Called by up.ts and the house. */
 import {
-  chmodSync,
   chownSync,
   closeSync,
   constants,
   existsSync,
-  fchmodSync,
   fchownSync,
-  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -21,8 +18,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { encodeLatch } from '../keeper/latch.ts';
-import type { Entry, Manifest } from '../manifest.ts';
+import type { Manifest } from '../manifest.ts';
 import { Problem } from '../problem.ts';
+import { makeFolders, openFile, ownFolder, prepareEntry } from '../world/entry.ts';
 import type { Mode } from '../world/namespace.ts';
 
 /** Written last: a home with this file has been armed once, so a latch that is missing beside it was lost. */
@@ -31,7 +29,7 @@ const marker = 'home.json';
 /** Idempotent. Returns whether this was the first run. */
 export function createHome(home: string): boolean {
   if (existsSync(join(home, marker))) return false;
-  if (existsSync(home) && readdirSync(home).some((name) => !known.includes(name))) {
+  if (existsSync(home) && readdirSync(home).some((name) => !known.includes(name.replace(/\.new$/, '')))) {
     throw new Problem(
       'not-a-home',
       409,
@@ -39,25 +37,12 @@ export function createHome(home: string): boolean {
       'Choose an empty or new folder: --home DIR.',
     );
   }
-  for (const folder of [
-    '',
-    'audit',
-    'secrets',
-    'secrets/llm',
-    'agents',
-    'keys',
-    'shared',
-    'shared/logs',
-    'shared/logs/docker-changes',
-    'shared/logs/errors',
-    'shared/reports',
-  ]) {
-    mkdirSync(join(home, folder), { recursive: true, mode: folder.startsWith('secrets') ? 0o700 : 0o711 });
+  makeOwn(home);
+  // One that is there already stays as it is: losing home.json must not re-arm a killed box.
+  if (!lstatSync(join(home, 'latch'), { throwIfNoEntry: false })) {
+    const armed = encodeLatch({ state: 'armed', epoch: 1, at: new Date().toISOString() });
+    replaceFile(join(home, 'latch'), armed.toString('latin1'), 0o600);
   }
-  const latch = openSync(join(home, 'latch'), 'w', 0o600);
-  writeSync(latch, encodeLatch({ state: 'armed', epoch: 1, at: new Date().toISOString() }));
-  fsyncSync(latch);
-  closeSync(latch);
   replaceFile(
     join(home, marker),
     `${JSON.stringify({ format: 1, createdAt: new Date().toISOString() })}\n`,
@@ -66,17 +51,38 @@ export function createHome(home: string): boolean {
   return true;
 }
 
-const known = ['holdfast.yaml', 'secrets', 'audit', 'agents', 'keys', 'shared', 'latch'];
+/** Ours in the home; what others own inside them is in the manifest. */
+const folders = [
+  'audit',
+  'secrets',
+  'secrets/llm',
+  'agents',
+  'shared',
+  'shared/logs',
+  'shared/logs/docker-changes',
+  'shared/logs/errors',
+  'shared/reports',
+];
+
+function makeOwn(home: string): void {
+  mkdirSync(home, { recursive: true, mode: 0o711 });
+  ownFolder(home);
+  for (const folder of folders) {
+    makeFolders(home, folder, folder.startsWith('secrets') ? 0o700 : 0o711);
+    ownFolder(join(home, folder));
+  }
+}
+
+/** What a first run may find: the owner's preparations, or what a cut-short one left. */
+const known = [marker, 'holdfast.yaml', 'secrets', 'audit', 'agents', 'keys', 'shared', 'latch'];
 
 /** Temp, fsync, rename, fsync of the folder. */
-export function replaceFile(path: string, text: string, mode: number): void {
+export function replaceFile(path: string, text: string, mode: number, owner?: number): void {
   const temporary = `${path}.new`;
-  const fd = openSync(
-    temporary,
-    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
-    mode,
-  );
-  writeSync(fd, text);
+  rmSync(temporary, { force: true }); // of a start that was cut short
+  const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
+  if (owner !== undefined) fchownSync(fd, owner, owner);
+  writeFileSync(fd, text); // to the last byte: a single write(2) on a full disk may be short
   fsyncSync(fd);
   closeSync(fd);
   renameSync(temporary, path);
@@ -103,49 +109,15 @@ export function agentNumbers(home: string, agents: string[]): Record<string, num
 
 /** Every entry that a view shows, with the owner that its process has. A planted link in its place is refused, never followed. */
 export function prepareEntries(home: string, mode: Mode, manifest: Manifest, auditGroup: number): void {
+  makeOwn(home);
   for (const row of manifest.processes) {
     for (const entry of row.writes)
-      prepare(home, mode, entry, row.uid, entry.path.startsWith('audit/') ? auditGroup : row.uid);
+      prepareEntry(home, mode, entry, row.uid, entry.path.startsWith('audit/') ? auditGroup : row.uid);
   }
   for (const { agent, uid } of manifest.worlds) {
-    prepare(home, mode, { path: `agents/${agent}`, kind: 'folder', mode: 0o711 }, 0, 0);
+    prepareEntry(home, mode, { path: `agents/${agent}`, kind: 'folder', mode: 0o711 }, 0, 0);
     for (const own of ['workspace', 'state'])
-      prepare(home, mode, { path: `agents/${agent}/${own}`, kind: 'folder', mode: 0o700 }, uid, uid);
-  }
-}
-
-function prepare(home: string, mode: Mode, entry: Entry, uid: number, gid: number): void {
-  const path = join(home, entry.path);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  if (entry.kind === 'folder' && !existsSync(path)) mkdirSync(path, { mode: entry.mode });
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found && (entry.kind === 'folder' ? !found.isDirectory() : !found.isFile())) {
-    throw new Problem(
-      'planted',
-      409,
-      `${path} is not a plain ${entry.kind}`,
-      'Somebody put something else in its place. Look at it, then remove it.',
-    );
-  }
-  if (entry.kind === 'folder') {
-    if (mode === 'root') chownSync(path, uid, gid);
-    chmodSync(path, entry.mode);
-    return;
-  }
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, entry.mode);
-  try {
-    if (fstatSync(fd).nlink !== 1) {
-      throw new Problem(
-        'planted',
-        409,
-        `${path} has a second name`,
-        'Somebody linked it. Look at it, then remove it.',
-      );
-    }
-    if (mode === 'root') fchownSync(fd, uid, gid);
-    fchmodSync(fd, entry.mode);
-  } finally {
-    closeSync(fd);
+      prepareEntry(home, mode, { path: `agents/${agent}/${own}`, kind: 'folder', mode: 0o700 }, uid, uid);
   }
 }
 
@@ -169,8 +141,12 @@ export function giveCredentials(
   for (const name of given) {
     const from = join(ground.home, 'secrets', secrets, name);
     if (!lstatSync(from).isFile()) continue;
-    replaceFile(join(to, name), readFileSync(from, 'utf8'), 0o400);
-    if (ground.mode === 'root') chownSync(join(to, name), uid, uid);
+    const fd = openFile(from, constants.O_RDONLY);
+    try {
+      replaceFile(join(to, name), readFileSync(fd, 'utf8'), 0o400, ground.mode === 'root' ? uid : undefined);
+    } finally {
+      closeSync(fd);
+    }
   }
   if (ground.mode === 'root') chownSync(to, uid, uid);
 }

@@ -1,6 +1,6 @@
 /** The running appliance, kept in line with the manifest: which worlds stand and which processes run. up.ts makes one; the launch socket speaks to it. */
-import { chownSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Trail } from '../log.ts';
 import {
   auditGroup,
@@ -14,6 +14,7 @@ import {
 } from '../manifest.ts';
 import { socketPath } from '../paths.ts';
 import { call } from '../socket.ts';
+import { ownFolder } from '../world/entry.ts';
 import { type Ground, type Launched, launch, launchPage } from '../world/launch.ts';
 import type { Wall } from '../world/walls.ts';
 import { nameCache } from './cache.ts';
@@ -162,9 +163,8 @@ export function createHouse(parts: HouseParts): House {
       return { refused: worlds.get(agent)?.refused ?? 'its world does not stand' };
     if (row.secrets !== null) giveCredentials(ground, row.name, row.secrets, row.uid);
     const given = config;
-    const doors = await openDoorsOf(ground, table, row, worlds, (door) =>
-      socketGroup(given, parts.instance, door),
-    );
+    const groupOf = (door: string): number => socketGroup(given, parts.instance, door);
+    const doors = await openDoorsOf(ground, table, row, worlds, groupOf, freeWorld);
     try {
       if (!current()) return null;
       return parts.walled
@@ -173,6 +173,15 @@ export function createHouse(parts: HouseParts): House {
     } finally {
       for (const door of doors) door.close();
     }
+  }
+
+  /** A guest that sits on the place of one of its doors is ended, whole, and started again after the door stands. */
+  async function freeWorld(agent: string, why: string): Promise<void> {
+    const guest = running.get(`agent@${agent}`);
+    if (!guest) return;
+    parts.trail('error', `agent ${agent} sat on the place of a door and is started again: ${why}`);
+    await guest.stop();
+    void guest.start(guest.row);
   }
 
   const worldState = (agent: string): WorldStatus['state'] => {
@@ -257,9 +266,12 @@ function writePart(ground: Ground, table: Manifest, row: Process): void {
 }
 
 /** Nobody but us passes its top folder; the views show single folders out of it. */
-export function openRunFolder(run: string, mode: Ground['mode']): void {
-  mkdirSync(run, { recursive: true, mode: 0o700 });
-  if (mode === 'root') chownSync(run, 0, 0);
+export function openRunFolder(run: string): void {
+  // An ordinary user's may be below /tmp, where anybody could have made it first: ownFolder refuses that.
+  for (const folder of [dirname(run), run]) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    ownFolder(folder);
+  }
   mkdirSync(join(run, 'part'), { recursive: true, mode: 0o755 });
   mkdirSync(join(run, 'credentials'), { recursive: true, mode: 0o700 });
 }

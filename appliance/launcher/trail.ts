@@ -1,8 +1,9 @@
 /** The trail that an operator reads: shared/CHANGELOG.md, shared/logs/errors/ERROR-LOG.md, shared/logs/docker-changes/. Only the launcher writes it. */
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Trail } from '../log.ts';
 import { visibleLine } from '../view/visible.ts';
+import { openFile } from '../world/entry.ts';
 
 const heads: Record<Trail, string> = {
   changelog: '# What was started and changed\n\n',
@@ -19,12 +20,22 @@ const fileOf = (where: Trail, day: string): string =>
 
 const maxSentence = 600;
 
-/** One line per entry. Hostile text can be in any sentence: it stays on its line and is only ever text. */
-export function addToTrail(home: string, where: Trail, sentence: string, now = new Date()): void {
+/** One line per entry. Hostile text can be in any sentence: it stays on its line and is only ever text. Returns whether it was written: a full disk or a planted link loses a line, never a start or a stop. */
+export function addToTrail(home: string, where: Trail, sentence: string, now = new Date()): boolean {
   const at = now.toISOString();
   const file = join(home, fileOf(where, at.slice(0, 10)));
-  if (!existsSync(file)) writeFileSync(file, heads[where], { mode: 0o644 });
-  appendFileSync(file, `- ${at} ${plain(sentence.slice(0, maxSentence))}\n`);
+  try {
+    const fd = openFile(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o644);
+    try {
+      if (fstatSync(fd).size === 0) writeSync(fd, heads[where]);
+      writeSync(fd, `- ${at} ${plain(sentence.slice(0, maxSentence))}\n`);
+      return true;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
 }
 
 /** Control and bidi characters become visible escapes, and what markdown would read is escaped. */

@@ -1,8 +1,9 @@
 /** Doors: listening sockets created inside a world's namespace and handed, as raw descriptors, to the process that serves them. The launcher keeps none. */
 import { fork } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, chownSync, lstatSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { Problem } from '../problem.ts';
+import { makeFolders, planted } from './entry.ts';
 import { enter, type Mode } from './namespace.ts';
 
 export type Wanted = { name: string; listen: string };
@@ -65,12 +66,13 @@ const findOnPath = (program: string): string => (program.startsWith('/') ? progr
 
 /** A unix socket's place: a folder of its own, so that a remade socket is seen through a mount of the folder. */
 export function clearSocketPlace(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  makeFolders(dirname(dirname(path)), basename(dirname(path)), 0o755);
   rmSync(path, { force: true });
 }
 
 /** The file mode is the permission: owner serves, group may connect. */
 export function permitSocket(path: string, mode: Mode, uid: number, gid: number): void {
+  if (!lstatSync(path).isSocket()) throw planted(path, 'is not a socket');
   if (mode === 'root') chownSync(path, uid, gid);
   chmodSync(path, mode === 'root' ? 0o660 : 0o600);
 }

@@ -1,11 +1,12 @@
 /** How the appliance begins and ends: one command up, everything gone after any kind of end, doors remade when a process dies, two of them side by side. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { homePaths } from '../../appliance/paths.ts';
-import { allRun, appliance, run, statusOf, until } from '../world/appliance.ts';
+import { allRun, appliance, inWorld, run, statusOf, until } from '../world/appliance.ts';
 
 /** Processes whose command line names this home or this instance. */
 function living(a: { home: string }, instance: string): string[] {
@@ -126,4 +127,35 @@ test('a mistake in the configuration is named with its line, and nothing starts'
     assert.match(error.message, /ended with 78/);
     return true;
   });
+});
+
+test('a guest that sits on the place of a door is ended, and the door stands again', async (t) => {
+  const a = await appliance(t);
+  await until(() => allRun(a), 20_000, a.output);
+  const before = await statusOf(a);
+  const pidOf = (name: string): number => before.processes.find((each) => each.name === name)?.pid ?? 0;
+  // Counted to the guest by its cgroup, as anything that the guest starts is.
+  const cgroup = `/holdfast-${homePaths(a.home).instance}/agent@main`;
+  const tree = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup';
+  const sit = `use Socket; socket(my $s, PF_INET, SOCK_STREAM, 0); setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
+    until (bind($s, pack_sockaddr_in(9090, inet_aton("127.0.0.1")))) { select(undef, undef, undef, 0.005) } listen($s, 5); print "sits\\n"; $| = 1; sleep 60`;
+  const squatter = spawn(
+    'sh',
+    [
+      '-c',
+      `echo $$ > ${tree}${cgroup}/cgroup.procs; exec nsenter --net=/proc/${pidOf('agent@main')}/ns/net perl -e '${sit}'`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  t.after(() => squatter.kill('SIGKILL'));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  process.kill(pidOf('llm'), 'SIGKILL');
+  await until(() => squatter.signalCode !== null, 15_000, a.output);
+  await until(() => allRun(a), 20_000, a.output);
+  assert.match(
+    readFileSync(join(a.home, 'shared/logs/errors/ERROR-LOG.md'), 'utf8'),
+    /agent main sat on the place of a door/,
+  );
+  const answer = await inWorld(a, 'main', 'curl', ['-s', '-m', '5', 'http://127.0.0.1:9090/v1/models']);
+  assert.match(answer.stdout, /model|provider/i, 'the door is served by llm again');
 });

@@ -110,7 +110,7 @@ function nameOf(args: string[]): string | null {
   const line = args.join(' ');
   if (/npm/.test(line) && !/holdfast\.ts/.test(line)) return null;
   if (args[0] === 'bwrap') return 'bubblewrap';
-  const root = /appliance\/processes\/([a-z]+)\.ts(?: ([a-z0-9-]+))?/.exec(line);
+  const root = /appliance\/processes\/([a-z]+)\.ts(?: ([a-z][a-z0-9-]*))?/.exec(line);
   if (root) return root[2] ? `${root[1]}@${root[2]}` : (root[1] ?? 'node');
   if (/holdfast\.ts/.test(line)) return 'launcher';
   if (/dockerd|containerd/.test(args[0] ?? '')) return null; // the engine, not ours
