@@ -142,6 +142,28 @@ export const canonical = (value: unknown): string =>
 export const digestOf = (config: Config): string =>
   createHash('sha256').update(canonical(config)).digest('hex');
 
+/** A row with nothing in it: no door, no file, no network. What a process needs is said beside its name. */
+export const processRow = (name: string, rest: Partial<Process> & { uid: number }): Process => ({
+  name,
+  groups: [],
+  runs: [`appliance/processes/${name}.ts`],
+  network: 'none',
+  doors: [],
+  controls: [],
+  reads: [],
+  writes: [],
+  machine: [],
+  env: {},
+  secrets: null,
+  part: {},
+  needs: [],
+  memoryMb: 256,
+  pids: 64,
+  restart: 'always',
+  guest: null,
+  ...rest,
+});
+
 export function manifest(config: Config, at: Circumstances): Manifest {
   const base = config.uids.base ?? defaultBase(at.instance);
   const uid = (place: string): number => base + places.indexOf(place);
@@ -179,28 +201,8 @@ export function manifest(config: Config, at: Circumstances): Manifest {
     socket('turn', 'gateway'),
   ];
 
-  const row = (name: string, rest: Partial<Process>): Process => ({
-    name,
-    uid: uid(name),
-    groups: [],
-    runs: [`appliance/processes/${name}.ts`],
-    network: 'none',
-    doors: [],
-    controls: [],
-    reads: [],
-    writes: [],
-    machine: [],
-    env: {},
-    secrets: null,
-    part: {},
-    needs: [],
-    memoryMb: 256,
-    pids: 64,
-    restart: 'always',
-    guest: null,
-    ...rest,
-  });
-
+  const row = (name: string, rest: Partial<Process>): Process =>
+    processRow(name, { uid: uid(name), ...rest });
   const ledger = (file: string): Entry => ({ path: `audit/${file}`, kind: 'file', mode: 0o640 });
   const folder = (path: string, mode = 0o700): Entry => ({ path, kind: 'folder', mode });
   const resolver = [

@@ -22,7 +22,14 @@ export type Home = {
   socket(name: string): string;
 };
 
-export const defaultHome = (): string => join(userInfo().homedir, '.holdfast');
+/** By the account and not by HOME, which a `sudo` may leave as it was. A uid without an account has nothing else. */
+export function defaultHome(): string {
+  try {
+    return join(userInfo().homedir, '.holdfast');
+  } catch {
+    return join(process.env.HOME ?? '/', '.holdfast');
+  }
+}
 
 /** The home must exist. The run folder's path is short, because a socket's path has 108 bytes (unix(7)). */
 export function homePaths(home: string): Home {

@@ -176,6 +176,7 @@ export async function up(options: UpOptions): Promise<Up> {
 }
 
 async function refuseSecond(launchSocket: string, home: string): Promise<void> {
+  // Nobody there is what is hoped for.
   const running = await call(launchSocket, 'GET /status', undefined, { timeoutMs: 2000 }).catch(() => null);
   if (running)
     throw new Problem(

@@ -42,7 +42,7 @@ const socketPath = values['docker-socket'];
 const uid = process.getuid?.() ?? 0;
 
 /** Packages, engine and image belong to the machine, so the lock does too. */
-const lockFile = uid === 0 ? '/run/lock/holdfast-tools.lock' : `/tmp/holdfast-tools-${uid}.lock`;
+const lockFile = uid === 0 ? '/run/holdfast-tools.lock' : `/tmp/holdfast-tools-${uid}.lock`;
 
 const phases: { phase: Phase; do: () => Promise<string> }[] = [
   { phase: 'packages', do: installPackages },

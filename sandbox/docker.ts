@@ -137,7 +137,8 @@ function openWait(container: Docker.Container): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     container.modem.dial(
       {
-        path: `/containers/${container.id}/wait?condition=next-exit`,
+        path: `/containers/${container.id}/wait?`,
+        options: { condition: 'next-exit' },
         method: 'POST',
         isStream: true,
         statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },

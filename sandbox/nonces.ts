@@ -46,7 +46,7 @@ export async function openNonces(path: string, now: () => number = Date.now): Pr
         end += await append(file, `${nonce} ${expiresAt}\n`, end);
         return true;
       });
-      last = written.catch(() => {});
+      last = written.catch(() => {}); // the caller has `written`; the next write must run all the same
       return written;
     },
     close: () => file.close(),

@@ -40,7 +40,7 @@ export async function openTools(url: string, signal: AbortSignal): Promise<Tools
     signal.throwIfAborted();
     return none(`the tools door does not answer (${plain(error)})`);
   }
-  const close = (): Promise<void> => client.close().catch(() => {});
+  const close = (): Promise<void> => client.close().catch(() => {}); // the session ends on the door's side too
   try {
     const { tools } = await client.listTools(undefined, { timeout: connectMs, signal });
     return {

@@ -1,4 +1,6 @@
 /** `holdfast agent`: add, list and remove agents. By the controller while Holdfast runs; in the file itself while it does not. */
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { replaceFile } from '../launcher/home.ts';
 import { Problem } from '../problem.ts';
@@ -64,24 +66,44 @@ export function agentVerb(program: Command): void {
       (command) => command.argument('<name>', 'small letters, digits and dashes'),
       async ({ home, json: asJson }, [agent = '']) => {
         const found = await findConfig(home);
+        const folder = { folder: join(resolve(home), 'agents', agent) };
         if (!found.running) {
           const version = await editFile(found, name, agent);
-          if (asJson) json({ version, live: [], restarted: [] });
-          else say(`${found.file} is changed; it takes effect at the next start.`);
+          if (asJson) json({ version, live: [], restarted: [], ...folder });
+          else
+            say(`${found.file} is changed; it takes effect at the next start.\n${done[name](home, agent)}`);
           return exit.ok;
         }
         const text = readConfigText(found.file);
         const body = { ...(name === 'add' ? { name: agent } : {}), ...(text === undefined ? {} : { text }) };
         const applied = facts(await reach(home).call('decide', route(agent), body, { timeoutMs: applyMs }));
-        if (asJson) json(applied);
-        else sayApplied(applied);
+        if (asJson) json({ ...applied, ...folder });
+        else {
+          sayApplied(applied);
+          say(done[name](home, agent));
+        }
         return exit.ok;
       },
     );
   }
 }
 
+/** What there is to know afterwards. */
+const done = {
+  add: (home: string, agent: string) =>
+    `${agent} works in ${join(resolve(home), 'agents', agent, 'workspace')}; give it a model and hosts at \`agents: ${agent}:\` in holdfast.yaml.`,
+  remove: (home: string, agent: string) =>
+    `${agent} is ended; its files stay in ${join(resolve(home), 'agents', agent)}.`,
+};
+
 async function editFile({ file }: Found, how: 'add' | 'remove', agent: string): Promise<string> {
+  if (!existsSync(dirname(file)))
+    throw new Problem(
+      'not-running',
+      503,
+      `there is no folder ${dirname(file)}`,
+      'Name the home folder: --home DIR.',
+    );
   const [{ addAgent, removeAgent }, { exampleYaml }] = await Promise.all([
     import('../config/edit.ts'),
     import('../config/example.ts'),

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { visible } from '../view/visible.ts';
 import { exit } from './exit.ts';
 import { facts, list, words } from './facts.ts';
-import { note } from './print.ts';
+import { approveLine, note } from './print.ts';
 import { reach } from './reach.ts';
 import { verb } from './verb.ts';
 
@@ -35,12 +35,12 @@ export function askVerb(program: Command): void {
         if (event.event === 'note' && !asJson) process.stdout.write(`${visible(words(event.text))}\n`);
         if (event.event === 'waiting' && !asJson) {
           for (const each of list(event.approvals))
-            note(`waits for your yes: ${words(each.script)}\n  holdfast approvals approve ${words(each.id)}`);
+            note(`waits for your yes: ${words(each.script)}\n  ${approveLine(home, words(each.id))}`);
         }
         if (event.event === 'done') return exit.ok;
         if (event.event === 'failed') {
           if (!asJson) note(`holdfast: ${words(event.reason)}\n${words(event.hint)}`.trimEnd());
-          return exit.fault;
+          return event.refused === true ? exit.refused : exit.fault;
         }
       }
       note('holdfast: the turn was cut off before its end');

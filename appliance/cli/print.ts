@@ -1,4 +1,5 @@
 /** Facts on a terminal: tables, lines and JSON. All text goes through `visible`, because names, reasons and commands can be an agent's. */
+import { defaultHome } from '../paths.ts';
 import { visible, visibleLine } from '../view/visible.ts';
 
 export const say = (line: string): void => void process.stdout.write(`${visible(line)}\n`);
@@ -22,6 +23,10 @@ export function table(titles: string[], rows: unknown[][]): string {
     )
     .join('\n');
 }
+
+/** What to type for a yes, also where the home is not the usual one. */
+export const approveLine = (home: string, id: string): string =>
+  `holdfast approvals approve ${id}${home === defaultHome() ? '' : ` --home ${home}`}`;
 
 export function ago(sinceMs: number, nowMs: number = Date.now()): string {
   const seconds = Math.max(0, Math.round((nowMs - sinceMs) / 1000));

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { visible } from '../view/visible.ts';
 import { exit, timedOut } from './exit.ts';
 import { facts, number, words } from './facts.ts';
-import { note } from './print.ts';
+import { approveLine, note } from './print.ts';
 import { reach } from './reach.ts';
 import { verb, whole } from './verb.ts';
 
@@ -32,7 +32,7 @@ export function runVerb(program: Command): void {
       for await (const line of reach(home).stream('run', 'POST /run', body)) {
         const event = facts(line);
         if (asJson) process.stdout.write(`${JSON.stringify(event)}\n`);
-        const code = hear(event, asJson === true);
+        const code = hear(event, home, asJson === true);
         if (code !== undefined) return code;
       }
       note('holdfast: the run was cut off before its end');
@@ -41,13 +41,11 @@ export function runVerb(program: Command): void {
   );
 }
 
-function hear(event: Record<string, unknown>, quiet: boolean): number | undefined {
+function hear(event: Record<string, unknown>, home: string, quiet: boolean): number | undefined {
   switch (event.event) {
     case 'waiting':
       if (!quiet)
-        note(
-          `waits for your yes until ${words(event.expiresAt)}: holdfast approvals approve ${words(event.id)}`,
-        );
+        note(`waits for your yes until ${words(event.expiresAt)}: ${approveLine(home, words(event.id))}`);
       return undefined;
     case 'output':
       if (!quiet)

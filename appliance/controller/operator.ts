@@ -106,6 +106,6 @@ function derive(password: string, salt: Uint8Array, n: number, r: number, p: num
         );
       }),
   );
-  last = next.catch(() => {});
+  last = next.catch(() => {}); // the caller has `next`; who waits behind it must run all the same
   return next;
 }

@@ -22,7 +22,7 @@ export const turnRoutes = (say: Say): Routes => ({
       throw new Problem('bad-turn', 400, 'a turn is {agent, text, by}', z.prettifyError(parsed.error));
     }
     const said = await say(parsed.data.agent, parsed.data.text, parsed.data.by);
-    if ('refused' in said) return one({ event: 'failed', ...said.refused });
+    if ('refused' in said) return one({ event: 'failed', ...said.refused, refused: true });
     if ('answer' in said) return one({ event: 'note', text: said.answer }, { event: 'done' });
     return whileHeard(said.turn, signal);
   },

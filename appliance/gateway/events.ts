@@ -6,7 +6,8 @@ export type TurnEvent =
   | { event: 'waiting'; approvals: Approval[] }
   | { event: 'note'; text: string }
   | { event: 'done' }
-  | { event: 'failed'; reason: string; hint: string };
+  /** `refused`: the turn was never opened; a rule or the state said no. */
+  | { event: 'failed'; reason: string; hint: string; refused?: true };
 
 export type Events = {
   push(event: TurnEvent): void;

@@ -74,14 +74,14 @@ export function createChat(parts: ChatParts): Hono<Operator> {
 
   app.get('/a/:agent', async (c) => {
     const { agent, of } = theAgent(c, parts.part());
-    // A page without these is better than none; /status names the reason.
     const [state, worlds, asked] = await Promise.all([
       parts.neighbours.keeperState().then(
         (now): StateWord => now.state,
         (): StateWord => 'closed',
       ),
+      // A page without these is better than none; /status names the reason.
       parts.neighbours.worlds().catch(() => []),
-      parts.neighbours.approvals(agent).catch(() => []),
+      parts.neighbours.approvals(agent).catch(() => []), // as above
     ]);
     const part = parts.part();
     const pieces = chatPage({
@@ -101,6 +101,7 @@ export function createChat(parts: ChatParts): Hono<Operator> {
       turn: parts.turns.open(agent),
       asked,
       approvalsUrl: approvalsUrl(part),
+      // A controller that does not answer is no session: the page ends, the answer goes on.
       mayGoOn: async () => (await check(c.get('session')).catch(() => undefined)) !== undefined,
     });
     return c.body(asBytes(pieces), 200, { 'content-type': 'text/html; charset=utf-8' });

@@ -98,6 +98,7 @@ async function run(
     signal.throwIfAborted();
   } catch (error) {
     if (!signal.aborted && !(error instanceof Problem)) parts.onFault(error);
+    // The keeper only words the end; without it the guest's own fault is told.
     const killed = signal.aborted ? undefined : await parts.killed().catch(() => undefined);
     const why =
       killed === undefined ? reasonOf(signal.aborted ? signal.reason : error) : killedReason(killed);

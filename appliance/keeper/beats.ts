@@ -27,7 +27,7 @@ export async function createBeats(fd: number, state: () => Beat['state'] | null)
       return;
     }
     holders.add(socket);
-    socket.on('error', () => {});
+    socket.on('error', () => {}); // its close says the same
     socket.on('close', () => holders.delete(socket));
     socket.resume();
     const now = state();

@@ -46,7 +46,8 @@ export function writeLatch(
 ): void {
   const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
-    writeSync(fd, encodeLatch(latch), 0, latchBytes, 0);
+    const wrote = writeSync(fd, encodeLatch(latch), 0, latchBytes, 0);
+    if (wrote !== latchBytes) throw new Error(`only ${wrote} bytes of the latch were written`);
     fsyncSync(fd);
   } finally {
     closeSync(fd);

@@ -34,17 +34,18 @@ export function createLease(
   };
 
   const take = (line: string): void => {
-    let beat: Beat;
+    sweep(); // a lapse is a loss, even where the next beat ends it before the timer has looked
     try {
-      beat = JSON.parse(line) as Beat;
+      const beat = JSON.parse(line) as Beat;
       const stamp = BigInt(beat.at);
+      if (beat.state !== 'armed' && beat.state !== 'killed') throw new Error('not a beat');
+      killed = beat.state === 'killed';
+      if (killed) validUntil = 0n;
       // A beat that waited in a buffer while this process was stuck is as old as its stamp says.
-      if (beat.state === 'armed' && stamp <= clock()) validUntil = stamp + BigInt(leaseMs) * 1_000_000n;
+      else if (stamp <= clock()) validUntil = stamp + BigInt(leaseMs) * 1_000_000n;
     } catch {
       validUntil = 0n;
-      return;
     }
-    killed = beat.state === 'killed';
     sweep();
   };
 
@@ -59,7 +60,7 @@ export function createLease(
       if (rest.length > maxLineBytes) socket.destroy();
       for (const line of lines) take(line);
     });
-    socket.on('error', () => {});
+    socket.on('error', () => {}); // its close follows, and is a lost lease
     socket.on('close', () => {
       // A closed socket is a lost lease at once, not after 700 ms.
       validUntil = 0n;

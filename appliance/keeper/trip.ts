@@ -1,8 +1,7 @@
 /** The press: what happens between a trip and its receipt, as named steps with their milliseconds. The keeper runs it; any failure ends killed. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-export type Step = { name: string; ms: number; ok: boolean; detail?: string };
+import { createSteps, type Step } from './steps.ts';
 
 export type Trip = {
   /** Says killed to every holder of the lease. */
@@ -21,34 +20,19 @@ const isWorld = (name: string): boolean =>
   name.startsWith('agent@') || name.startsWith('dialer@') || name.startsWith('probe@');
 
 export async function trip(parts: Trip): Promise<Step[]> {
-  const steps: Step[] = [];
-  const began = parts.clock();
-  const step = async (name: string, act: () => unknown): Promise<void> => {
-    try {
-      const detail = await act();
-      steps.push({ name, ms: since(), ok: true, ...(typeof detail === 'string' ? { detail } : {}) });
-    } catch (error) {
-      steps.push({
-        name,
-        ms: since(),
-        ok: false,
-        detail: error instanceof Error ? error.message : String(error),
-      });
-    }
-  };
-  const since = (): number => Math.round((parts.clock() - began) * 1000) / 1000;
+  const { take, taken } = createSteps(parts.clock);
 
-  await step('lease dropped', parts.announce);
+  await take('lease dropped', parts.announce);
   if (parts.cgroups !== null) {
     const folder = parts.cgroups;
     const worlds = (): string[] => readdirSync(folder).filter(isWorld);
-    await step('worlds frozen', () => write(folder, worlds(), 'cgroup.freeze'));
-    await step('worlds killed', () => write(folder, worlds(), 'cgroup.kill'));
+    await take('worlds frozen', () => write(folder, worlds(), 'cgroup.freeze'));
+    await take('worlds killed', () => write(folder, worlds(), 'cgroup.kill'));
   }
-  const latched = step('latch on disk', parts.latch);
-  await step('launcher', async () => {
+  const latched = take('latch on disk', parts.latch);
+  await take('launcher', async () => {
     const theirs = await parts.launcher();
-    steps.push(...theirs);
+    taken.push(...theirs);
     const failed = theirs.filter((each) => !each.ok);
     if (failed.length > 0)
       throw new Error(failed.map((each) => `${each.name}: ${each.detail ?? 'failed'}`).join('; '));
@@ -56,9 +40,9 @@ export async function trip(parts: Trip): Promise<Step[]> {
   await latched;
   if (parts.cgroups !== null) {
     const folder = parts.cgroups;
-    await step('worlds verified empty', () => verifyEmpty(folder, parts.clock));
+    await take('worlds verified empty', () => verifyEmpty(folder, parts.clock));
   }
-  return steps;
+  return taken;
 }
 
 function write(folder: string, names: string[], leaf: string): string {

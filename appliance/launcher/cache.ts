@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Process } from '../manifest.ts';
+import { processRow } from '../manifest.ts';
 import { view } from '../paths.ts';
 import { type Ground, launch } from '../world/launch.ts';
 
@@ -25,12 +25,12 @@ const withinMs = 60_000;
 
 /** Returns the cache folder, or null when it could not be made: everything runs without, only larger. */
 export async function prepareCache(ground: Ground, say: (text: string) => void): Promise<string | null> {
-  const root =
-    ground.mode === 'root'
-      ? '/var/cache/holdfast'
-      : join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'holdfast');
-  const folder = join(root, keyOf(ground.code));
   try {
+    const root =
+      ground.mode === 'root'
+        ? '/var/cache/holdfast'
+        : join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'holdfast');
+    const folder = join(root, keyOf(ground.code));
     if (!existsSync(folder)) {
       say('compiling Holdfast once for this version');
       mkdirSync(root, { recursive: true, mode: 0o755 });
@@ -74,11 +74,12 @@ function run(ground: Ground, into: string): Promise<void> {
   const roots = globSync('appliance/processes/*.ts', { cwd: ground.code })
     .filter((file) => !file.endsWith('/launcher.ts')) // that is us, and it does begin without doors
     .map((file) => `${view.code}/${file}`);
-  const row: Process = {
-    ...warmRow,
+  const row = processRow('warm', {
+    uid: nobody,
+    memoryMb: 1024,
     runs: ['appliance/launcher/warm.ts', ...roots],
     env: { NODE_COMPILE_CACHE: view.cache, PATH: '/usr/bin' },
-  };
+  });
   const { child, kill } = launch({ ...ground, cache: into, cacheWritable: true }, row, [], null);
   const timer = setTimeout(kill, withinMs);
   return new Promise((resolve) => {
@@ -92,27 +93,6 @@ function run(ground: Ground, into: string): Promise<void> {
     });
   });
 }
-
-const warmRow: Process = {
-  name: 'warm',
-  uid: nobody,
-  groups: [],
-  runs: [],
-  network: 'none',
-  doors: [],
-  controls: [],
-  reads: [],
-  writes: [],
-  machine: [],
-  env: {},
-  secrets: null,
-  part: {},
-  needs: [],
-  memoryMb: 1024,
-  pids: 64,
-  restart: 'never',
-  guest: null,
-};
 
 /** Ours and read-only: an entry is code, so nobody who runs from it may write it. */
 function own(folder: string, root: boolean): void {

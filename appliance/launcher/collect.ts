@@ -14,23 +14,44 @@ export type Heard = {
 };
 
 const maxLine = 64 * 1024;
+const faultsPerMinute = 10; // a full disk is a fault a request: the trail says it, the log has them all
 const maxFileBytes = 4 * 1024 * 1024; // one older file is kept beside it
 
 export function collect(home: string, name: string, stream: Readable | null, heard: Heard | null): void {
   let rest = '';
+  const fault = faults(name, (sentence) => heard?.trail('error', sentence));
   stream?.setEncoding('utf8');
   stream?.on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = (lines.pop() ?? '').slice(0, maxLine);
-    for (const line of lines) take(home, name, line.slice(0, maxLine), heard);
+    for (const line of lines) take(home, name, line.slice(0, maxLine), heard, fault);
   });
   stream?.on('end', () => {
-    if (rest !== '') take(home, name, rest, heard);
+    if (rest !== '') take(home, name, rest, heard, fault);
   });
-  stream?.on('error', () => {});
+  stream?.on('error', () => {}); // a pipe that breaks is the end of its process, which is said on its own
 }
 
-function take(home: string, name: string, line: string, heard: Heard | null): void {
+type Fault = (said: Record<string, unknown>) => void;
+
+/** A fault of a process of ours, as a sentence for the operator: what, and the reason if it gave one. */
+function faults(name: string, say: (sentence: string) => void): Fault {
+  let minute = -1;
+  let count = 0;
+  return ({ text, error, why, code, stack }) => {
+    const now = Math.floor(performance.now() / 60_000);
+    if (now !== minute) [minute, count] = [now, 0];
+    count += 1;
+    if (count > faultsPerMinute) return;
+    const [reason] = [error, why, code, stack].filter((each) => typeof each === 'string');
+    const first = reason === undefined ? '' : ` (${reason.split('\n')[0]})`;
+    const more =
+      count === faultsPerMinute ? `; what else fails this minute is in shared/logs/${name}.log` : '';
+    say(`${name}: ${text}${first}${more}`);
+  };
+}
+
+function take(home: string, name: string, line: string, heard: Heard | null, fault: Fault): void {
   const said = heard && line.startsWith('{') ? parse(line) : null;
   if (heard && said && typeof said.setupCode === 'string') {
     if (name === 'controller') heard.setupCode(said.setupCode);
@@ -39,6 +60,7 @@ function take(home: string, name: string, line: string, heard: Heard | null): vo
   keep(home, name, visibleLine(line, maxLine));
   if (!heard || !said) return;
   if (said.ready === true) heard.ready();
+  if (said.level === 'error') fault(said);
   if (isTrail(said.trail) && typeof said.text === 'string') heard.trail(said.trail, `${name}: ${said.text}`);
 }
 

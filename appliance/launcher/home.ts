@@ -14,7 +14,6 @@ import {
   renameSync,
   rmSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { encodeLatch } from '../keeper/latch.ts';

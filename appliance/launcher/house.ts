@@ -192,7 +192,7 @@ export function createHouse(parts: HouseParts): House {
 
   const inOrder = <T>(act: () => Promise<T>): Promise<T> => {
     const done = queue.then(act, act);
-    queue = done.catch(() => {});
+    queue = done.catch(() => {}); // the caller has `done`; the next in line must run all the same
     return done;
   };
 

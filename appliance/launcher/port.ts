@@ -26,14 +26,20 @@ function listening(file: string, port: number): string[] {
     .map((row) => row[9] ?? '');
 }
 
+/** Programs that people know by another name than their command line. */
+const names: [RegExp, string][] = [
+  [/openclaw/i, 'an OpenClaw gateway'],
+  [/\/appliance\/processes\/\w+\.ts/, 'another Holdfast'],
+];
+
 export function sayHolder(port: number, holder: Holder | null): string {
   if (!holder) return `port ${port} is taken, by a process that this user cannot see`;
-  const who = /openclaw/i.test(holder.command) ? 'an OpenClaw gateway' : holder.command;
+  const who = names.find(([pattern]) => pattern.test(holder.command))?.[1] ?? holder.command;
   return `port ${port} is held by ${who} (pid ${holder.pid})`;
 }
 
 const commandOf = (pid: string): string =>
-  read(`/proc/${pid}/cmdline`).split('\0').join(' ').trim().slice(0, 120);
+  read(`/proc/${pid}/cmdline`).split('\0').join(' ').trim().slice(0, 240);
 
 function read(path: string): string {
   try {

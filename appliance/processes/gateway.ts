@@ -31,6 +31,7 @@ const history = (agent: string): History => {
 const turns = createTurns({
   approvals: neighbours.approvals,
   killed: async () => {
+    // A keeper that does not answer closes the doors on its own; whether it killed is then not known.
     const now = await neighbours.keeperState().catch(() => undefined);
     return now?.state === 'killed' ? (now.reason ?? '') : undefined;
   },

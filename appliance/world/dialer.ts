@@ -58,7 +58,7 @@ const reason = (error: Error): string => (error as NodeJS.ErrnoException).code ?
 /** The caller speaks HTTP, so the refusal does too: never a silent close. */
 function refuse(near: Socket, status: 502 | 503, code: string, message: string): void {
   const body = JSON.stringify({ error: { message, type: 'holdfast_dialer', code, param: null } });
-  near.on('error', () => {});
+  near.on('error', () => {}); // a caller that left before its refusal wants none
   near.resume(); // unread bytes would turn the close into a reset and lose the answer
   near.end(
     `HTTP/1.1 ${status} ${status === 502 ? 'Bad Gateway' : 'Service Unavailable'}\r\n` +

@@ -9,14 +9,9 @@ import { type Denial, deny, leaseDenial, notRecorded } from './denial.ts';
 import { dial } from './dial.ts';
 import { type Judged, judge, stillAllowed } from './judge.ts';
 import type { Policy } from './policy.ts';
+import type { Append, Log } from './record.ts';
 import type { Refusals } from './refusals.ts';
 import type { Resolve } from './resolve.ts';
-
-/** Resolves when the line is durable; when it rejects, the request is refused. */
-export type Append = (line: Record<string, unknown>) => Promise<unknown>;
-
-/** Faults, for the operator's eyes; never a secret, never a body. */
-export type Log = (text: string, fields: Record<string, unknown>) => void;
 
 export type Asked = {
   door: 'egress' | 'tcp';

@@ -5,8 +5,8 @@ import { decode, encode, type Packet, type Question } from 'dns-packet';
 import type { Armed } from '../armed.ts';
 import { canonicalHost, type Host } from '../verdict/host.ts';
 import { deny } from './denial.ts';
-import type { Log } from './exchange.ts';
 import type { Policy } from './policy.ts';
+import type { Log } from './record.ts';
 import type { Refusals } from './refusals.ts';
 
 /** 198.18.0.0/15 (RFC 2544) is nobody's on the internet, and unlike 127/8 no client treats it specially. The world routes it to lo. */

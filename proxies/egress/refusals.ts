@@ -1,7 +1,7 @@
 /** Refusals on record: each gets a line, up to a number per minute; the rest are counted, so that a guest in a loop cannot fill the disk. Fed by exchange.ts and names.ts. */
 import { randomUUID } from 'node:crypto';
 import type { Denial } from './denial.ts';
-import type { Append, Log } from './exchange.ts';
+import type { Append, Log } from './record.ts';
 
 export type Refused = {
   door: string;

@@ -3,7 +3,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Sockets } from '../sockets.ts';
 import { refuse } from '../verdict/verdict.ts';
 import { type Denial, denialBytes, deny, fault } from './denial.ts';
-import type { Exchanges, Log } from './exchange.ts';
+import type { Exchanges } from './exchange.ts';
+import type { Log } from './record.ts';
 import type { Names } from './names.ts';
 import { pump } from './pump.ts';
 

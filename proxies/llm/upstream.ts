@@ -45,8 +45,8 @@ export function createUpstream(sockets: Sockets): Upstream {
     return agent;
   };
 
-  // Both reject when the agent was closed before, which is what is wanted.
   const drop = (end: (agent: Agent) => Promise<void>): void => {
+    // Both reject when the agent was closed before, which is what is wanted.
     for (const agent of agents.values()) end(agent).catch(() => {});
     agents.clear();
   };

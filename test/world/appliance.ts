@@ -169,7 +169,12 @@ export type Status = {
     why?: string;
     walls: { wall: string; state: string; fix?: string }[];
   }[];
+  tools: { state: string };
 };
+
+/** Docker answers and the tool image is there: until then a tool call is refused at once. */
+export const toolsReady = async (a: Appliance): Promise<boolean> =>
+  (await statusOf(a)).tools.state === 'ready';
 
 export const statusOf = async (a: Appliance): Promise<Status> =>
   (await call(a.socket('launch'), 'GET /status')) as Status;

@@ -7,7 +7,7 @@ import { prepareEntries, writeEtc } from '../../appliance/launcher/home.ts';
 import { auditGroup, type Config, type Manifest, manifest, type Process } from '../../appliance/manifest.ts';
 import { homePaths } from '../../appliance/paths.ts';
 import { findTrees, openCgroups } from '../../appliance/world/cgroup.ts';
-import { openDoors } from '../../appliance/world/door.ts';
+import { type OpenDoor, openDoors } from '../../appliance/world/door.ts';
 import { type Ground, launch } from '../../appliance/world/launch.ts';
 import { type Mode, openNamespace } from '../../appliance/world/namespace.ts';
 import { checkWalls, type Wall } from '../../appliance/world/walls.ts';
@@ -28,7 +28,7 @@ export type Setup = {
 
 export type Asked =
   | { id: number; do: 'start'; program: string; args: string[] }
-  | { id: number; do: 'serve'; doors: string[]; program: string; args: string[] }
+  | { id: number; do: 'serve'; doors: string[]; program: string; args: string[]; careless: boolean }
   | { id: number; do: 'walls' | 'namespace' | 'guest' | 'close' };
 
 export type Said =
@@ -133,35 +133,37 @@ function start(id: number, program: string, args: string[]): number {
   return watch(id, child, kill);
 }
 
-/** As the launcher does it: the doors, a server that inherits them, and no copy kept. */
-async function serve(id: number, names: string[], program: string, args: string[]): Promise<number> {
-  const wanted = names.map((name) => {
+/** What a careless launcher holds on to: the control of test/world/door.test.ts. */
+const held: OpenDoor[] = [];
+
+/** As the launcher does it: new doors, a server that inherits them, and no copy kept. */
+async function serve(asked: Asked & { do: 'serve' }): Promise<number> {
+  const wanted = asked.doors.map((name) => {
     const row = table.doors.find((door) => door.name === name);
     return { name, listen: row?.listen ?? name };
   });
-  const doors = await openDoors(setup.mode, namespace.pid, wanted);
-  try {
-    const child = spawn(process.execPath, [join(setup.code, program), ...args], {
-      stdio: ['ignore', 'pipe', 'pipe', ...doors.map((door) => door.fd)],
-      env: {
-        LISTEN_FDS: String(doors.length),
-        LISTEN_FDNAMES: doors.map((door) => door.name).join('+'),
-      },
-      cwd: '/',
-    });
-    return watch(id, child, () => child.kill('SIGKILL'));
-  } finally {
-    for (const door of doors) door.close();
-  }
+  const doors = held.length > 0 ? held : await openDoors(setup.mode, namespace.pid, wanted);
+  const child = spawn(process.execPath, [join(setup.code, asked.program), ...asked.args], {
+    stdio: ['ignore', 'pipe', 'pipe', ...doors.map((door) => door.fd)],
+    env: {
+      LISTEN_FDS: String(doors.length),
+      LISTEN_FDNAMES: doors.map((door) => door.name).join('+'),
+    },
+    cwd: '/',
+  });
+  if (asked.careless) held.push(...doors.slice(held.length));
+  else for (const door of doors) door.close();
+  return watch(asked.id, child, () => child.kill('SIGKILL'));
 }
 
 function close(): void {
   for (const kill of running) kill();
   namespace.close();
-  ground.cgroups?.kill(guest.name);
+  const names = [guest.name, 'probe@main'];
+  for (const name of names) ground.cgroups?.kill(name);
   const until = Date.now() + 2000;
   const sweep = (): void => {
-    if (ground.cgroups?.populated(guest.name) && Date.now() < until) {
+    if (names.some((name) => ground.cgroups?.populated(name)) && Date.now() < until) {
       setTimeout(sweep, 10);
       return;
     }
@@ -173,7 +175,7 @@ function close(): void {
 
 function answer(asked: Asked): unknown {
   if (asked.do === 'start') return start(asked.id, asked.program, asked.args);
-  if (asked.do === 'serve') return serve(asked.id, asked.doors, asked.program, asked.args);
+  if (asked.do === 'serve') return serve(asked);
   if (asked.do === 'walls') return checkWalls(ground, guest, namespace.pid) satisfies Promise<Wall[]>;
   if (asked.do === 'namespace') return namespace.pid;
   if (asked.do === 'guest') return { env: guest.env, uid: guest.uid, instance };

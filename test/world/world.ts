@@ -51,6 +51,8 @@ export type World = {
   start(program: string, ...args: string[]): Promise<Running>;
   /** Makes these doors of the manifest (or `127.0.0.1:PORT`), gives them to a program of this checkout, and keeps no copy. */
   serve(doors: string[], program: string, ...args: string[]): Promise<Running>;
+  /** The same by a launcher that keeps its copies and gives them to the next one: a control. */
+  serveCarelessly(doors: string[], program: string, ...args: string[]): Promise<Running>;
   walls(): Promise<Wall[]>;
 };
 
@@ -85,7 +87,9 @@ export async function world(t: TestContext, options: WorldOptions): Promise<Worl
     namespace: (await driver.ask({ do: 'namespace' })) as number,
     guest: (await driver.ask({ do: 'guest' })) as World['guest'],
     start: (program, ...args) => driver.run({ do: 'start', program, args }),
-    serve: (doors, program, ...args) => driver.run({ do: 'serve', doors, program, args }),
+    serve: (doors, program, ...args) => driver.run({ do: 'serve', doors, program, args, careless: false }),
+    serveCarelessly: (doors, program, ...args) =>
+      driver.run({ do: 'serve', doors, program, args, careless: true }),
     walls: async () => (await driver.ask({ do: 'walls' })) as Wall[],
   };
 }
