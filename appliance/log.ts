@@ -1,5 +1,5 @@
 /** One JSON line on stdout per event; the launcher (or journald) collects them. `trail` lines also go to the operator-readable trail. */
-export type Trail = 'changelog' | 'error' | 'docker';
+export type Trail = 'changelog' | 'error' | 'docker' | 'report';
 
 export type Log = {
   info(text: string, fields?: Record<string, unknown>): void;

@@ -413,6 +413,8 @@ function guestEnv(agent: string, config: AgentConfig | undefined): Record<string
     PORT: '18789',
     HOME: '/home/agent',
     PATH: '/opt/holdfast/node_modules/.bin:/usr/bin',
+    PWD: '/workspace',
     LANG: 'C.UTF-8',
+    NODE_COMPILE_CACHE: '/opt/cache',
   };
 }

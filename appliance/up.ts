@@ -1,6 +1,7 @@
 /** The developer's launcher, behind `npm start`: makes the home, reads the configuration, builds the house from the manifest, and ends everything with itself. Called by cli/up.ts. */
 import { execFile, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,7 +11,7 @@ import { readLatch } from './keeper/latch.ts';
 import { prepareCache } from './launcher/cache.ts';
 import { serveLaunch } from './launcher/control.ts';
 import { createHome, replaceFile, writeEtc } from './launcher/home.ts';
-import { createHouse, openRunFolder } from './launcher/house.ts';
+import { createHouse, type House, openRunFolder } from './launcher/house.ts';
 import { holderOf, sayHolder } from './launcher/port.ts';
 import { sweep } from './launcher/sweep.ts';
 import { findDocker, startTools } from './launcher/tools.ts';
@@ -119,6 +120,7 @@ export async function up(options: UpOptions): Promise<Up> {
     path: paths.socket('launch'),
     gid: socketGroup(config, instance, 'launch'),
     root,
+    cgroups: ground.cgroups !== null,
     instance,
     house,
     killed: () => killed,
@@ -127,9 +129,10 @@ export async function up(options: UpOptions): Promise<Up> {
     },
     config: () => config,
     configText: () => readFileSync(configFile, 'utf8'),
+    parse: (text) => parseText(run, text),
     setConfig: (next, text) => {
       config = next;
-      if (text !== undefined) replaceFile(configFile, text, 0o644);
+      replaceFile(configFile, text, 0o644);
     },
     status: () => {
       const processes = house.processes();
@@ -153,6 +156,7 @@ export async function up(options: UpOptions): Promise<Up> {
   });
   addToTrail(home, 'changelog', `holdfast starts (${ground.mode} mode, instance ${instance})`);
   await house.apply(config, { killed });
+  addToTrail(home, 'report', startReport(house, killed));
   tools = startTools({ code, run, noInstall: options.noInstall }, options.say);
   // Docker may have come just now: the broker then gets its socket.
   void tools.done
@@ -173,6 +177,14 @@ export async function up(options: UpOptions): Promise<Up> {
       await Promise.race([gone, new Promise((resolveGone) => setTimeout(resolveGone, 15_000))]);
     },
   };
+}
+
+/** What a start gave, in one line for the owner's daily report. */
+function startReport(house: House, killed: boolean): string {
+  const running = house.processes().filter((each) => each.state === 'running');
+  const worlds = house.worlds().map(({ agent, state, why }) => `${agent} ${state}${why ? ` (${why})` : ''}`);
+  const state = killed ? 'killed, waiting for a re-arm' : 'armed';
+  return `started ${state}: ${running.length} processes run; agents: ${worlds.join(', ') || 'none'}`;
 }
 
 async function refuseSecond(launchSocket: string, home: string): Promise<void> {
@@ -213,6 +225,16 @@ async function readConfig(file: string, create: boolean): Promise<Config> {
   if (said.config) return said.config;
   const lines = (said.mistakes ?? []).map((mistake) => mistakeLine(file, mistake));
   throw new Problem('config', 422, lines.join('\n'), 'Mend the file; nothing was started.');
+}
+
+async function parseText(run: string, text: string): Promise<Config> {
+  const file = join(run, `config-${randomUUID()}.yaml`);
+  try {
+    replaceFile(file, text, 0o600);
+    return await readConfig(file, false);
+  } finally {
+    rmSync(file, { force: true });
+  }
 }
 
 async function refuseTakenPorts(config: Config): Promise<void> {

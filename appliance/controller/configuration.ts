@@ -25,11 +25,10 @@ export function createConfiguration({
   const give = async (
     act: string,
     fields: Record<string, unknown>,
-    config: unknown,
     text: string,
   ): Promise<Applied> => {
     await record({ act, by: 'operator', from: 'cli', ...fields });
-    return launcher.apply(config, text);
+    return launcher.apply(text);
   };
 
   const edit = async (
@@ -40,7 +39,7 @@ export function createConfiguration({
     const edited = (await parser())[verb](await current(text), name);
     if (!edited.ok) throw new Problem('not-edited', 422, edited.why, edited.hint);
     const act = verb === 'addAgent' ? 'agent-add' : 'agent-remove';
-    return give(act, { agent: name, version: edited.parsed.digest }, edited.parsed.config, edited.text);
+    return give(act, { agent: name, version: edited.parsed.digest }, edited.text);
   };
 
   return {
@@ -60,7 +59,7 @@ export function createConfiguration({
           'Mend the file and apply it again. What ran before runs on.',
         );
       }
-      return give('config-apply', { version: parsed.digest }, parsed.config, text);
+      return give('config-apply', { version: parsed.digest }, text);
     },
     addAgent: (name, text) => edit('addAgent', name, text),
     removeAgent: (name, text) => edit('removeAgent', name, text),

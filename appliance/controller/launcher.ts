@@ -65,7 +65,7 @@ export type Launcher = {
   /** The owner's file as it stands. Only the launcher knows where it is. */
   configText(): Promise<string>;
   /** Takes effect at once where it can; `text` is written to the owner's file when it took effect. */
-  apply(config: unknown, text: string): Promise<Applied>;
+  apply(text: string): Promise<Applied>;
 };
 
 const askMs = 1_500;
@@ -89,7 +89,7 @@ export function createLauncher(socket: string): Launcher {
     },
     configText: async () =>
       textSchema.parse(await call(socket, 'GET /config', undefined, { timeoutMs: askMs })).text,
-    apply: async (config, text) =>
-      appliedSchema.parse(await call(socket, 'POST /config', { config, text }, { timeoutMs: applyMs })),
+    apply: async (text) =>
+      appliedSchema.parse(await call(socket, 'POST /config', { text }, { timeoutMs: applyMs })),
   };
 }

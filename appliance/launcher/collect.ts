@@ -16,18 +16,31 @@ export type Heard = {
 const maxLine = 64 * 1024;
 const faultsPerMinute = 10; // a full disk is a fault a request: the trail says it, the log has them all
 const maxFileBytes = 4 * 1024 * 1024; // one older file is kept beside it
+/** Who prints without end waits this long after each 64 KiB: the launcher has other things to do, a kill the first of them. */
+const restMs = 50;
+const restAfter = 64 * 1024;
 
 export function collect(home: string, name: string, stream: Readable | null, heard: Heard | null): void {
   let rest = '';
+  let room = restAfter;
   const fault = faults(name, (sentence) => heard?.trail('error', sentence));
+  const take = (lines: string[]): void => {
+    const kept = lines.map((line) => understood(name, line.slice(0, maxLine), heard, fault));
+    keep(home, name, kept.filter((line) => line !== null).join(''));
+  };
   stream?.setEncoding('utf8');
   stream?.on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = (lines.pop() ?? '').slice(0, maxLine);
-    for (const line of lines) take(home, name, line.slice(0, maxLine), heard, fault);
+    take(lines);
+    room -= text.length;
+    if (room > 0) return;
+    room = restAfter;
+    stream.pause();
+    setTimeout(() => stream.resume(), restMs);
   });
   stream?.on('end', () => {
-    if (rest !== '') take(home, name, rest, heard, fault);
+    if (rest !== '') take([rest]);
   });
   stream?.on('error', () => {}); // a pipe that breaks is the end of its process, which is said on its own
 }
@@ -51,21 +64,24 @@ function faults(name: string, say: (sentence: string) => void): Fault {
   };
 }
 
-function take(home: string, name: string, line: string, heard: Heard | null, fault: Fault): void {
+/** Does what the line means, and returns what of it is kept: null for the setup code. */
+function understood(name: string, line: string, heard: Heard | null, fault: Fault): string | null {
   const said = heard && line.startsWith('{') ? parse(line) : null;
   if (heard && said && typeof said.setupCode === 'string') {
     if (name === 'controller') heard.setupCode(said.setupCode);
-    return;
+    return null;
   }
-  keep(home, name, visibleLine(line, maxLine));
-  if (!heard || !said) return;
-  if (said.ready === true) heard.ready();
-  if (said.level === 'error') fault(said);
-  if (isTrail(said.trail) && typeof said.text === 'string') heard.trail(said.trail, `${name}: ${said.text}`);
+  if (heard && said) {
+    if (said.ready === true) heard.ready();
+    if (said.level === 'error') fault(said);
+    if (isTrail(said.trail) && typeof said.text === 'string')
+      heard.trail(said.trail, `${name}: ${said.text}`);
+  }
+  return `${visibleLine(line, maxLine)}\n`;
 }
 
 const isTrail = (value: unknown): value is Trail =>
-  value === 'changelog' || value === 'error' || value === 'docker';
+  value === 'changelog' || value === 'error' || value === 'docker' || value === 'report';
 
 function parse(line: string): Record<string, unknown> | null {
   try {
@@ -75,13 +91,15 @@ function parse(line: string): Record<string, unknown> | null {
   }
 }
 
-function keep(home: string, name: string, line: string): void {
+/** One write for all that came at once: a guest that prints empty lines would otherwise cost a write for each byte. */
+function keep(home: string, name: string, text: string): void {
+  if (text === '') return;
   const file = join(home, 'shared', 'logs', `${name}.log`);
   try {
     if ((lstatSync(file, { throwIfNoEntry: false })?.size ?? 0) > maxFileBytes) renameSync(file, `${file}.1`);
     const fd = openFile(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o640);
     try {
-      writeSync(fd, `${line}\n`);
+      writeSync(fd, text);
     } finally {
       closeSync(fd);
     }

@@ -12,14 +12,17 @@ export type LaunchControl = {
   path: string;
   gid: number;
   root: boolean;
+  cgroups: boolean;
   instance: string;
   house: House;
   status(): Record<string, unknown>;
   config(): Config;
   /** The owner's file as it stands. */
   configText(): string;
-  /** Remembers what was applied; writes the owner's text back to the configuration file when one is given. */
-  setConfig(config: Config, text: string | undefined): void;
+  /** By the strict schema. Throws a Problem with one mistake a line. */
+  parse(text: string): Promise<Config>;
+  /** Remembers what was applied, and writes its text to the configuration file. */
+  setConfig(config: Config, text: string): void;
   setKilled(killed: boolean): void;
   killed(): boolean;
 };
@@ -33,9 +36,11 @@ export async function serveLaunch(with_: LaunchControl): Promise<void> {
       'GET /status': () => with_.status(),
       'GET /config': () => ({ text: with_.configText() }),
       'POST /config': async ({ body }) => {
-        const { config, text } = (body ?? {}) as { config?: Config; text?: string };
-        if (!config)
-          throw new Problem('no-config', 400, 'config is missing', 'Send the parsed configuration.');
+        const { text } = (body ?? {}) as { text?: unknown };
+        if (typeof text !== 'string')
+          throw new Problem('no-config', 400, 'text is missing', 'Send the text of the configuration.');
+        // Its names become paths and its numbers uids here, as root: we take nobody's word for what the text says.
+        const config = await with_.parse(text);
         const applied = await house.apply(config, { killed: with_.killed() });
         with_.setConfig(config, text);
         return applied;
@@ -43,8 +48,13 @@ export async function serveLaunch(with_: LaunchControl): Promise<void> {
       'POST /kill': async () => {
         const { take, taken } = createSteps();
         with_.setKilled(true);
-        await take('worlds and llm ended', () => house.strike());
+        let living = (): string[] => [];
+        await take('worlds and llm ended', () => {
+          living = house.strike();
+        });
         await Promise.all([
+          // With cgroups the keeper looks for itself; without, only the launcher knows whom it started.
+          ...(with_.cgroups ? [] : [take('worlds verified empty', () => untilEmpty(living))]),
           take('containers ended', async () => `${await removeContainers(with_.instance)} removed`),
           take('doors closed, llm without keys', async () => {
             await house.apply(with_.config(), { killed: true });
@@ -68,4 +78,15 @@ export async function serveLaunch(with_: LaunchControl): Promise<void> {
   );
   if (with_.root) chownSync(with_.path, 0, with_.gid);
   chmodSync(with_.path, with_.root ? 0o660 : 0o600);
+}
+
+const emptyWithinMs = 5000;
+
+async function untilEmpty(living: () => string[]): Promise<string> {
+  const until = performance.now() + emptyWithinMs;
+  for (let names = living(); names.length > 0; names = living()) {
+    if (performance.now() > until) throw new Error(`still running: ${names.join(', ')}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return 'by process id, as there is no cgroup';
 }

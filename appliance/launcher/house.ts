@@ -48,8 +48,8 @@ export type Applied = { version: string; live: string[]; restarted: string[] };
 export type House = {
   /** Brings what runs into line with this configuration: starts, stops, restarts, or tells a process of its new part. One at a time. */
   apply(config: Config, options: ApplyOptions): Promise<Applied>;
-  /** At once: SIGKILL to every world and to whoever holds secrets; the rest follows by apply({ killed: true }). */
-  strike(): void;
+  /** At once: SIGKILL to every world and to whoever holds secrets; the rest follows by apply({ killed: true }). Returns what names those that still live. */
+  strike(): () => string[];
   processes(): ProcessStatus[];
   worlds(): WorldStatus[];
   version(): string;
@@ -200,10 +200,11 @@ export function createHouse(parts: HouseParts): House {
     apply: (next, options) =>
       inOrder(() => (closed ? Promise.reject(new Error('the house is closed')) : applyNow(next, options))),
     strike() {
-      for (const each of running.values()) {
-        if (each.row.network.startsWith('world:') || each.row.secrets !== null) each.kill();
-      }
+      const struck = [...running.values()]
+        .filter(({ row }) => row.network.startsWith('world:') || row.secrets !== null)
+        .map((each) => ({ name: each.row.name, lives: each.kill() }));
       worlds.closeAll();
+      return () => struck.filter((each) => each.lives()).map((each) => each.name);
     },
     processes: () => [...running.values()].map((each) => each.status()),
     worlds: () =>

@@ -32,8 +32,8 @@ export type Supervised = {
   /** Resolves when it serves, has failed, or has not said a word for 30 s. */
   start(row: Process): Promise<void>;
   untilRunning(): Promise<void>;
-  /** SIGKILL to the tree, at once. What follows is the watcher's or stop()'s. */
-  kill(): void;
+  /** SIGKILL to the tree, at once. What follows is the watcher's or stop()'s. Returns what tells whether some of it still lives. */
+  kill(): () => boolean;
   stop(): Promise<void>;
 };
 
@@ -77,7 +77,8 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
     become('starting');
     try {
       const begun = await parts.begin(row, current);
-      if (begun === null || !current()) return;
+      if (begun === null) return;
+      if (!current()) return 'refused' in begun ? undefined : begun.kill();
       if ('refused' in begun) return become('failed', begun.refused);
       watch(begun, current);
       if (row.guest === null) await Promise.race([untilRunning(), elapsed(readyWithinMs), ended]);
@@ -161,18 +162,23 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
     }),
     start,
     untilRunning,
-    kill: () => launched?.kill(),
+    kill() {
+      const struck = launched;
+      struck?.kill();
+      return () => struck?.living() ?? false;
+    },
     async stop() {
       generation += 1;
       clearTimeout(timer);
-      launched?.kill();
+      const struck = launched;
+      struck?.kill();
       launched = undefined;
       become('stopped');
       restarts = 0;
       await ended;
-      // SIGKILL is sent; the kernel takes a moment to empty the cgroup.
+      // SIGKILL is sent; the kernel takes a moment to end all of them.
       const until = Date.now() + 2000;
-      while (ground.cgroups?.populated(row.name) && Date.now() < until) await elapsed(5);
+      while (struck?.living() && Date.now() < until) await elapsed(5);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The trail that an operator reads: shared/CHANGELOG.md, shared/logs/errors/ERROR-LOG.md, shared/logs/docker-changes/. Only the launcher writes it. */
+/** The trail that an operator reads: shared/CHANGELOG.md, shared/logs/errors/ERROR-LOG.md, shared/logs/docker-changes/, shared/reports/. Only the launcher writes it. */
 import { closeSync, constants, fstatSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Trail } from '../log.ts';
@@ -9,6 +9,7 @@ const heads: Record<Trail, string> = {
   changelog: '# What was started and changed\n\n',
   error: '# What broke\n\n',
   docker: '# What was done with containers\n\n',
+  report: '# What the day brought\n\n',
 };
 
 const fileOf = (where: Trail, day: string): string =>
@@ -16,9 +17,10 @@ const fileOf = (where: Trail, day: string): string =>
     changelog: 'shared/CHANGELOG.md',
     error: 'shared/logs/errors/ERROR-LOG.md',
     docker: `shared/logs/docker-changes/${day}.md`,
+    report: `shared/reports/${day}.md`,
   })[where];
 
-const maxSentence = 600;
+const maxSentence = 1200;
 
 /** One line per entry. Hostile text can be in any sentence: it stays on its line and is only ever text. Returns whether it was written: a full disk or a planted link loses a line, never a start or a stop. */
 export function addToTrail(home: string, where: Trail, sentence: string, now = new Date()): boolean {

@@ -83,6 +83,7 @@ async function press(by: string, why: string): Promise<Receipt> {
   last = { ...unsigned, signature: signText(key, 'receipt', unsigned) };
   await note({ kind: 'trip', receipt: last });
   here.trail('changelog', `killed by ${by}: ${why}`);
+  here.trail('report', inWords(last));
   return last;
 }
 
@@ -114,6 +115,12 @@ async function rearm(by: string, why: string): Promise<{ state: State; steps: St
       await press('keeper', `re-arm failed: ${error instanceof Error ? error.message : error}`);
     throw error;
   }
+}
+
+/** The receipt for a person: what the press did, and what of it failed. */
+function inWords({ id, by, reason: why, steps }: Receipt): string {
+  const list = steps.map(({ name, ms, ok, detail }) => `${name} ${ms} ms${ok ? '' : ` FAILED (${detail})`}`);
+  return `killed by ${by}: ${why}. Receipt ${id}: ${list.join('; ')}`;
 }
 
 const text = (value: unknown, what: string, otherwise?: string): string => {

@@ -7,6 +7,7 @@ import { socketPath, view } from '../paths.ts';
 import type { Cgroups } from './cgroup.ts';
 import type { OpenDoor } from './door.ts';
 import { enter, type Mode } from './namespace.ts';
+import { below, lives, type Member } from './tree.ts';
 import { base, bwrap, type Mount } from './view.ts';
 
 /** What all launches of one appliance share. */
@@ -27,8 +28,10 @@ export type Ground = {
 
 export type Launched = {
   child: ChildProcess;
-  /** Kills the whole process tree: by cgroup where there is one, else by its pid namespace. */
+  /** Kills the whole process tree: by cgroup where there is one, else by process id. */
   kill(): void;
+  /** After a kill: something of the tree is still there. */
+  living(): boolean;
 };
 
 const codeParts = [
@@ -62,7 +65,6 @@ export function launch(
         ...(row.guest === null ? ours(ground, row) : guests(ground, row.guest)),
       ],
       env: {
-        ...(ground.cache === null ? {} : { NODE_COMPILE_CACHE: view.cache }),
         ...(row.guest === null ? ourEnv(row, doors) : {}),
         ...row.env,
       },
@@ -82,16 +84,41 @@ export function launch(
       cwd: '/',
       detached: true, // Ctrl-C goes to the launcher, which ends things in order
     });
-    return {
-      child,
-      kill() {
-        ground.cgroups?.kill(row.name);
-        child.kill('SIGKILL');
-      },
-    };
+    if (ground.cgroups) return inCgroup(ground.cgroups, row.name, child);
+    return byProcessId(child);
   } finally {
     closeSync(filterFd);
   }
+}
+
+const inCgroup = (cgroups: Cgroups, name: string, child: ChildProcess): Launched => ({
+  child,
+  kill() {
+    cgroups.kill(name);
+    child.kill('SIGKILL');
+  },
+  living: () => cgroups.populated(name),
+});
+
+/** The first process in its pid namespace dies with bubblewrap, and all others with that; killed by name as well, since early in its start it does not yet. */
+function byProcessId(child: ChildProcess): Launched {
+  const killed: Member[] = [];
+  return {
+    child,
+    kill() {
+      const runs = child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+      if (runs) killed.push(...below(child.pid ?? 0));
+      child.kill('SIGKILL');
+      for (const each of killed.filter(lives)) {
+        try {
+          process.kill(each.pid, 'SIGKILL');
+        } catch {
+          // it has just ended
+        }
+      }
+    },
+    living: () => killed.some(lives),
+  };
 }
 
 /** Small heaps: these are proxies and pages, and a Raspberry Pi holds eleven of them. */
@@ -160,6 +187,7 @@ const guests = (ground: Ground, agent: string): Mount[] => [
 const ourEnv = (row: Process, doors: OpenDoor[]): Record<string, string> => ({
   PATH: `${view.code}/node_modules/.bin:/usr/bin`,
   LANG: 'C.UTF-8',
+  NODE_COMPILE_CACHE: view.cache,
   HOLDFAST_PROCESS: row.name,
   HOLDFAST_HOME: view.home,
   HOLDFAST_RUN: view.run,
@@ -187,5 +215,5 @@ export function launchPage(ground: Ground, row: Process, doors: OpenDoor[]): Lau
       detached: true,
     },
   );
-  return { child, kill: () => child.kill('SIGKILL') };
+  return byProcessId(child);
 }

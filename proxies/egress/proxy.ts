@@ -5,9 +5,9 @@ import type { Sockets } from '../sockets.ts';
 import { refuse } from '../verdict/verdict.ts';
 import { badRequest, type Denial, denialAnswer, denialBytes, deny, fault } from './denial.ts';
 import type { Exchanges } from './exchange.ts';
-import type { Log } from './record.ts';
 import { forward } from './forward.ts';
 import { pump } from './pump.ts';
+import type { Log } from './record.ts';
 import type { Refusals } from './refusals.ts';
 import { absoluteTarget, connectTarget } from './target.ts';
 

@@ -4,9 +4,9 @@ import type { Sockets } from '../sockets.ts';
 import { refuse } from '../verdict/verdict.ts';
 import { type Denial, denialBytes, deny, fault } from './denial.ts';
 import type { Exchanges } from './exchange.ts';
-import type { Log } from './record.ts';
 import type { Names } from './names.ts';
 import { pump } from './pump.ts';
+import type { Log } from './record.ts';
 
 export type TcpParts = {
   /** The port as the world sees it, which is the port that is dialled outside. */

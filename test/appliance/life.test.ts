@@ -159,3 +159,33 @@ test('a guest that sits on the place of a door is ended, and the door stands aga
   const answer = await inWorld(a, 'main', 'curl', ['-s', '-m', '5', 'http://127.0.0.1:9090/v1/models']);
   assert.match(answer.stdout, /model|provider/i, 'the door is served by llm again');
 });
+
+test('a running container ends with a launcher that is killed', async (t) => {
+  const a = await appliance(t);
+  await until(() => allRun(a), 20_000, a.output);
+  const { instance } = homePaths(a.home);
+  const containers = async (): Promise<string[]> => {
+    const filters = encodeURIComponent(JSON.stringify({ label: [`holdfast.instance=${instance}`] }));
+    const at = `http://docker/containers/json?all=1&filters=${filters}`;
+    const { stdout } = await run('curl', ['-s', '--unix-socket', '/var/run/docker.sock', at]);
+    return (JSON.parse(stdout) as { Id: string }[]).map(({ Id }) => Id);
+  };
+  const running = a.cli('run', 'sleep 300');
+  let id: string | undefined;
+  await until(
+    async () => {
+      const waiting = JSON.parse((await a.cli('approvals', 'list', '--json')).stdout || '[]') as {
+        id: string;
+      }[];
+      id = waiting[0]?.id;
+      return id !== undefined;
+    },
+    20_000,
+    a.output,
+  );
+  assert.equal((await a.cli('approvals', 'approve', id ?? '')).code, 0);
+  await until(async () => (await containers()).length === 1, 15_000, a.output);
+  await a.stop('SIGKILL');
+  await until(async () => (await containers()).length === 0, 15_000);
+  assert.notEqual((await running).code, 0);
+});

@@ -103,7 +103,9 @@ export async function sitDown(
     'GET /status': () => options.status ?? status,
     'GET /config': () => ({ text: yaml }),
     'POST /config': ({ body }) => {
-      applied.push(body);
+      const { text } = body as { text: string };
+      const parsed = parseConfig(text, 'holdfast.yaml');
+      applied.push({ text, config: parsed.ok && parsed.config });
       return { version: 'v', live: ['gateway'], restarted: [] };
     },
   });

@@ -29,7 +29,7 @@ async function run(made: World, targets: Record<string, string>, names: string[]
       ...{ code: '/opt/holdfast', cache: '/opt/cache', planted: '/workspace/planted' },
     }),
     names,
-    env: expectedEnv(made),
+    env: made.guest.env,
   };
   writeFileSync(join(made.home, 'agents/main/workspace/order.json'), JSON.stringify(order), { mode: 0o644 });
   const { ended } = await made.start('battery.ts', 'all', '/workspace/order.json');
@@ -40,13 +40,6 @@ async function run(made: World, targets: Record<string, string>, names: string[]
     .split('\n')
     .map((line) => JSON.parse(line) as Result);
 }
-
-/** The manifest's, the folder that bubblewrap was told to start in, and node's compile cache. */
-const expectedEnv = ({ guest }: World): Record<string, string> => ({
-  ...guest.env,
-  PWD: '/workspace',
-  NODE_COMPILE_CACHE: '/opt/cache',
-});
 
 const names = (results: Result[]): string[] => results.map(({ name }) => name).sort();
 const openOnes = (results: Result[]): Result[] => results.filter(({ result }) => result === 'open');

@@ -109,7 +109,11 @@ export async function appliance(t: TestContext, options: ApplianceOptions = {}):
     setupCode: /setup code:\s*(\S+)/.exec(output)?.[1] ?? '',
     output: () => output,
     socket: (name) => homePaths(home).socket(name),
-    cli: (...args) => run(process.execPath, [holdfast, ...args, '--home', home]),
+    cli: (verb = '', ...args) =>
+      // What comes after the command of `run` is the command's.
+      verb === 'run'
+        ? run(process.execPath, [holdfast, verb, '--home', home, ...args])
+        : run(process.execPath, [holdfast, verb, ...args, '--home', home]),
     pid: child.pid ?? 0,
     stop,
   };
