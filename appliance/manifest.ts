@@ -110,6 +110,7 @@ const places = [
   'mitm',
   'gate',
   'dialer',
+  'warm',
 ];
 const groupPlaces = [
   'audit',
@@ -175,7 +176,7 @@ export function manifest(config: Config, at: Circumstances): Manifest {
   const ownerOf = (agent: string): { uid: number; gid: number } =>
     at.mode === 'user' ? at.owner : { uid: agentUid(agent), gid: agentUid(agent) };
   const version = digestOf(config);
-  const keysHeld = !at.killed && (at.mode === 'root' || config.ordinaryUser.holdKeys);
+  const keysHeld = !at.killed && mayHoldKeys(config, at.mode);
   const socket = (name: string, servedBy: string): Door => ({ name, in: 'host', listen: 'path', servedBy });
 
   const doors: Door[] = [
@@ -379,6 +380,14 @@ export function socketGroup(config: Config, instance: string, door: string): num
   return at === -1 ? 0 : (config.uids.base ?? defaultBase(instance)) + groupsFrom + at;
 }
 
+/** An ordinary user has one uid for everything, so a real key there needs an explicit yes. */
+export const mayHoldKeys = (config: Config, mode: Circumstances['mode']): boolean =>
+  mode === 'root' || config.ordinaryUser.holdKeys;
+
+/** Of the job that fills the compile cache. Not `nobody`, whom daemons share: what it writes is code for all of ours. */
+export const warmUid = (config: Config, instance: string): number =>
+  (config.uids.base ?? defaultBase(instance)) + places.indexOf('warm');
+
 export const auditGroup = (config: Config, instance: string): number =>
   socketGroup(config, instance, 'audit');
 
@@ -386,10 +395,12 @@ function gatewayAgent(config: Config, agent: string, at: Circumstances): Record<
   const model = config.agents[agent]?.model;
   const provider = model ? config.providers[model.provider] : undefined;
   const keyMissing = provider?.key !== undefined && !at.keys.includes(provider.key);
+  const keyWithheld = provider?.key !== undefined && !mayHoldKeys(config, at.mode);
   return {
     model,
-    modelReady: model !== undefined && provider !== undefined && !keyMissing,
+    modelReady: model !== undefined && provider !== undefined && !keyMissing && !keyWithheld,
     keyMissing: keyMissing ? provider?.key : undefined,
+    keyWithheld: keyWithheld ? provider?.key : undefined,
   };
 }
 

@@ -1,8 +1,9 @@
 /** Where things are: the home folder, the run folder with one folder per socket, and the same two as a process sees them in its view. */
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
+import { lstatSync, realpathSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
+import { Problem } from './problem.ts';
 
 /** Inside every view; on the appliance these are also the true paths. */
 export const view = {
@@ -45,5 +46,22 @@ function runRoot(): string {
   const uid = process.getuid?.() ?? 0;
   if (uid === 0) return '/run/holdfast';
   const given = process.env.XDG_RUNTIME_DIR;
-  return given ? join(given, 'holdfast') : `/tmp/holdfast-${uid}`;
+  const root = given ? join(given, 'holdfast') : `/tmp/holdfast-${uid}`;
+  refusePlanted(root, uid);
+  return root;
+}
+
+/** Below /tmp anybody could have made it first, with sockets in it that answer in our name. One that is not there yet is made 0700. */
+function refusePlanted(root: string, uid: number): void {
+  const found = lstatSync(root, { throwIfNoEntry: false });
+  if (!found || (found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0)) return;
+  let what = 'is not a plain folder';
+  if (found.isDirectory())
+    what = found.uid === uid ? 'may be written by others' : `belongs to uid ${found.uid}`;
+  throw new Problem(
+    'planted',
+    409,
+    `${root} ${what}`,
+    'Look at it, then remove it; or set XDG_RUNTIME_DIR to a folder of your own.',
+  );
 }

@@ -36,7 +36,8 @@ export function serve(where: { fd: number } | { path: string }, routes: Routes):
 }
 
 async function answer(table: Route[], req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const url = new URL(req.url ?? '/', 'http://socket');
+  const url = URL.parse(req.url ?? '/', 'http://socket');
+  if (!url) throw new Problem('bad-path', 400, 'the path cannot be read', 'Ask for one of the routes.');
   const parts = url.pathname.split('/');
   const found = table.find((route) => route.method === req.method && fits(route.parts, parts));
   if (!found) throw new Problem('no-route', 404, `no ${req.method} ${url.pathname} on this socket`, '');

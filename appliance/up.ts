@@ -14,9 +14,9 @@ import { createHome, replaceFile, writeEtc } from './launcher/home.ts';
 import { createHouse, type House, openRunFolder } from './launcher/house.ts';
 import { holderOf, sayHolder } from './launcher/port.ts';
 import { sweep } from './launcher/sweep.ts';
-import { findDocker, startTools } from './launcher/tools.ts';
+import { findDocker, startTools, type ToolsStatus } from './launcher/tools.ts';
 import { addToTrail } from './launcher/trail.ts';
-import { type Config, socketGroup } from './manifest.ts';
+import { type Config, mayHoldKeys, socketGroup, warmUid } from './manifest.ts';
 import { homePaths } from './paths.ts';
 import { Problem } from './problem.ts';
 import { call } from './socket.ts';
@@ -43,6 +43,13 @@ export type Up = {
 };
 
 const code = join(import.meta.dirname, '..');
+
+const starting: ToolsStatus = { state: 'installing', phase: 'look', detail: 'starting' };
+const noTools: ToolsStatus = {
+  state: 'missing',
+  detail: 'namespaces are forbidden here, so no process for tools may start',
+  fix: '`holdfast doctor` says what to do.',
+};
 
 /** Throws a Problem: `config` with one mistake a line, `port-taken`, `already-running`, `planted`, `not-a-home`. */
 export async function up(options: UpOptions): Promise<Up> {
@@ -92,7 +99,7 @@ export async function up(options: UpOptions): Promise<Up> {
   reaper.unref();
 
   const walled = canBuildViews(ground);
-  if (walled) ground.cache = await prepareCache(ground, options.say);
+  if (walled) ground.cache = await prepareCache(ground, warmUid(config, instance), options.say);
 
   let killed = readLatch(join(home, 'latch')).state === 'killed';
   let giveCode: (code: string) => void = () => {};
@@ -120,7 +127,6 @@ export async function up(options: UpOptions): Promise<Up> {
     path: paths.socket('launch'),
     gid: socketGroup(config, instance, 'launch'),
     root,
-    cgroups: ground.cgroups !== null,
     instance,
     house,
     killed: () => killed,
@@ -150,18 +156,32 @@ export async function up(options: UpOptions): Promise<Up> {
         configFile,
         processes,
         worlds: house.worlds(),
-        tools: tools?.status() ?? { state: 'installing', phase: 'look', detail: 'starting' },
+        tools: tools?.status() ?? (walled ? starting : noTools),
       };
     },
   });
+  const keyed = Object.entries(config.providers).flatMap(([name, { key }]) =>
+    key === undefined ? [] : [name],
+  );
+  if (keyed.length > 0 && !mayHoldKeys(config, ground.mode)) {
+    options.say(
+      `keys: not used for ${keyed.join(', ')}, because an ordinary user starts Holdfast. Your explicit yes is \`ordinaryUser: { holdKeys: true }\` in ${configFile}; or run it as root.`,
+    );
+  }
   addToTrail(home, 'changelog', `holdfast starts (${ground.mode} mode, instance ${instance})`);
   await house.apply(config, { killed });
   addToTrail(home, 'report', startReport(house, killed));
-  tools = startTools({ code, run, noInstall: options.noInstall }, options.say);
-  // Docker may have come just now: the broker then gets its socket.
-  void tools.done
-    .then(() => house.apply(config, { killed }))
-    .catch((error: unknown) => options.say(`tools: ${error}`));
+  if (walled) {
+    tools = startTools({ code, run, noInstall: options.noInstall }, options.say);
+    // Docker may have come just now: the broker then gets its socket.
+    void tools.done
+      .then(() => house.apply(config, { killed }))
+      .catch((error: unknown) => options.say(`tools: ${error}`));
+  } else {
+    const why = house.worlds().map(({ agent, why: reason }) => `${agent} was not started: ${reason}`);
+    options.say(`the pages alone run, as namespaces are forbidden here. ${why.join('; ')}`);
+    options.say('`holdfast doctor` says what to do.');
+  }
 
   return {
     controllerUrl,

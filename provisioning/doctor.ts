@@ -10,10 +10,9 @@ import { type Config, manifest, type Process } from '../appliance/manifest.ts';
 import { findTrees, openCgroups } from '../appliance/world/cgroup.ts';
 import { dockerSocket } from '../appliance/world/containers.ts';
 import type { Ground } from '../appliance/world/launch.ts';
-import { checkWalls, restrictedByAppArmor, sealed, type Wall } from '../appliance/world/walls.ts';
+import { checkWalls, fixFor, sealed, type Wall } from '../appliance/world/walls.ts';
 import { imageTag } from '../images/tool/recipe.ts';
 import { compileFilter, machineArch } from '../sandbox/seccomp.ts';
-import { installProfile } from './apparmor.ts';
 import { needed } from './packages.ts';
 
 export type Dependency = {
@@ -59,11 +58,14 @@ export async function examine(config: Config): Promise<Examined> {
 }
 
 function userNotes(config: Config): string[] {
+  const keyed = Object.entries(config.providers).flatMap(([name, { key }]) =>
+    key === undefined ? [] : [name],
+  );
   return [
     'As an ordinary user every process has your own user id on the host, so the walls are namespaces and the filter alone, and there is no cgroup: no limit of memory or processes, and a kill is SIGKILL of each world. Run as root for both.',
     config.ordinaryUser.holdKeys
       ? 'You said yes to real provider keys in this mode (ordinaryUser.holdKeys).'
-      : 'Real provider keys are not given out in this mode: ordinaryUser: { holdKeys: true } is your explicit yes.',
+      : `Real provider keys are not used in this mode${keyed.length > 0 ? `, so ${keyed.join(', ')} cannot be asked` : ''}: ordinaryUser: { holdKeys: true } in holdfast.yaml is your explicit yes.`,
   ];
 }
 
@@ -111,13 +113,12 @@ function userNamespaces(): Dependency {
       required: true,
     };
   }
+  const detail = tried.stderr?.trim() || 'unshare cannot make one';
   return {
     name: 'user namespaces',
     state: 'missing',
-    detail: tried.stderr?.trim() || 'unshare cannot make one',
-    fix: restrictedByAppArmor()
-      ? installProfile
-      : 'Run Holdfast as root; or where the kernel has the switch: sudo sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces=1000.',
+    detail,
+    fix: fixFor(detail) ?? 'Run Holdfast as root.',
     required: true,
   };
 }
@@ -139,7 +140,7 @@ function cgroups(mode: 'root' | 'user'): Dependency {
   return {
     name: 'cgroups',
     state: 'missing',
-    detail: trees ? `no controller ${missing.join(', ')}` : 'no cgroup v2 hierarchy is mounted',
+    detail: trees ? `no controller ${missing.join(', ')}` : 'no cgroup v2 hierarchy that root may write to',
     // The Raspberry Pi's firmware switches the memory controller off by default.
     fix: trees
       ? 'On a Raspberry Pi add cgroup_enable=memory to cmdline.txt.'

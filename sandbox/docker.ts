@@ -162,10 +162,14 @@ const said = <T>(what: string, answer: Promise<T>): Promise<T> =>
 
 function fault(what: string, error: unknown): EngineFault {
   const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EACCES') {
+  if (code === 'EACCES') {
+    const fix = 'sudo usermod -aG docker $USER, then log in again and start Holdfast again.';
+    return new EngineFault('Holdfast’s user may not use Docker’s socket', fix, error);
+  }
+  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') {
     return new EngineFault(
       `Docker’s engine does not answer (${code})`,
-      code === 'EACCES' ? 'Add this user to the group docker.' : 'Start it: systemctl start docker.',
+      'Start it: systemctl start docker.',
       error,
     );
   }

@@ -1,5 +1,6 @@
 /** One shell call, from the asking to the last byte: recorded, asked, waited for, run by the broker. Both the MCP door and the run socket come through here. */
 import type { Armed } from '../proxies/armed.ts';
+import { createQuota, type Quota } from '../proxies/ledger/quota.ts';
 import type { Refusal } from '../proxies/verdict/verdict.ts';
 import { type Answer, answerOf, unapproved } from './answer.ts';
 import { digest, type Job, jobSchema, maxScriptBytes, type SignedApproval } from './approval.ts';
@@ -62,8 +63,12 @@ export type Shell = {
   call(call: Call, signal: AbortSignal): AsyncGenerator<ShellEvent>;
 };
 
+/** Each asks a person. At 64 KiB a call it is 6 GB a day at the worst, where a loop without it wrote that in an hour. */
+const callsPerMinute = 60;
+
 export function createShell(parts: ShellParts): Shell {
   const { broker, record, armed, now } = parts;
+  const quotas = new Map<string, Quota>(); // of agents that the caller has looked up, so there are few
 
   async function ask(call: Call): Promise<Refusal | Question> {
     if (!armed.now()) return notArmed();
@@ -71,6 +76,12 @@ export function createShell(parts: ShellParts): Shell {
       // Not on record: a line of the ledger has a size too, and nothing came of it.
       const why = `a command has at most ${maxScriptBytes} bytes`;
       return refuse('size', why, 'Write what is long to a file in /workspace, in parts.');
+    }
+    const quota = quotas.get(call.agent) ?? createQuota(callsPerMinute, now);
+    quotas.set(call.agent, quota);
+    if (quota.take() === null) {
+      const why = `${call.agent} has made ${callsPerMinute} calls this minute`;
+      return refuse('too-often', why, 'Wait a minute; one script can do a step completely.');
     }
     const id = parts.nonce();
     const { waitSeconds, timeoutSeconds } = parts.limits();

@@ -109,7 +109,7 @@ async function editFile({ file }: Found, how: 'add' | 'remove', agent: string): 
     import('../config/example.ts'),
   ]);
   const edited = (how === 'add' ? addAgent : removeAgent)(readConfigText(file) ?? exampleYaml(), agent);
-  if (!edited.ok) throw new Problem('not-edited', 422, edited.why, edited.hint);
+  if (!edited.ok) throw new Problem(edited.code, 422, edited.why, edited.hint);
   replaceFile(file, edited.text, 0o644);
   return edited.parsed.digest;
 }

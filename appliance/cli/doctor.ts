@@ -45,8 +45,10 @@ export function doctorVerb(program: Command): void {
           ...found.dependencies.map((each) => [each.name, each.fix] as const),
           ...found.walls.map((each) => [each.wall, each.fix] as const),
         ].filter(([, fix]) => fix !== undefined);
-        if (fixes.length > 0)
-          say(`\nWhat to do:\n${fixes.map(([name, fix]) => `- ${name}: ${fix}`).join('\n')}`);
+        const lines = [...Map.groupBy(fixes, ([, fix]) => fix)].map(
+          ([fix, same]) => `- ${same.map(([name]) => name).join(', ')}: ${fix}`,
+        );
+        if (lines.length > 0) say(`\nWhat to do:\n${lines.join('\n')}`);
         for (const each of found.notes) say(`\n${each}`);
       }
       return found.ok ? exit.ok : exit.unavailable;

@@ -27,6 +27,7 @@ const byCode: Record<string, number> = {
   'port-taken': exit.unavailable,
   'no-namespace': exit.unavailable,
   missing: exit.unavailable,
+  'not-served': exit.unavailable,
 };
 
 /** A refusal of another process of ours is a 4xx; the rest is a fault. */

@@ -14,17 +14,25 @@ export type Reach = {
 export function reach(folder: string): Reach {
   if (!existsSync(resolve(folder))) throw notRunning(folder);
   const home = homePaths(folder);
+  /** One process that is down is not the whole. */
+  const explain = async (error: unknown, socket: string): Promise<unknown> => {
+    if (!silent(error)) return error;
+    const up = await call(home.socket('launch'), 'GET /status', undefined, { timeoutMs: 2000 }).catch(
+      () => null,
+    );
+    return up === null ? notRunning(home.home, error) : notServed(socket, error);
+  };
   return {
     home,
     call: (socket, route, body, options) =>
-      call(home.socket(socket), route, body, options).catch((error: unknown) => {
-        throw silent(error) ? notRunning(home.home, error) : error;
+      call(home.socket(socket), route, body, options).catch(async (error: unknown) => {
+        throw await explain(error, socket);
       }),
     async *stream(socket, route, body) {
       try {
         yield* stream(home.socket(socket), route, body);
       } catch (error) {
-        throw silent(error) ? notRunning(home.home, error) : error;
+        throw await explain(error, socket);
       }
     },
   };
@@ -35,6 +43,15 @@ function silent(error: unknown): boolean {
   const cause = error instanceof Problem && error.code === 'unreachable' ? error.cause : undefined;
   return ['ENOENT', 'ECONNREFUSED'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
+
+const notServed = (socket: string, cause: unknown): Problem =>
+  new Problem(
+    'not-served',
+    503,
+    `Holdfast runs, and nobody serves its socket ${socket}`,
+    '`holdfast status` says what runs and why the rest does not.',
+    cause,
+  );
 
 const notRunning = (home: string, cause?: unknown): Problem =>
   new Problem(

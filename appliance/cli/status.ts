@@ -67,14 +67,25 @@ function print(seen: Facts): void {
     ]);
     say(`\n${table(['PROCESS', 'STATE', 'PID', 'FOR', 'RESTARTS', 'WHY'], rows)}`);
   }
+  const fixes = new Set<string>();
   const walls = list(seen.worlds).flatMap((world) => {
     const missing = list(world.walls).filter((each) => each.state !== 'stands');
+    const grouped = Map.groupBy(missing, (each) => words(each.fix ?? each.detail));
     return [
       [world.agent, world.state, `${list(world.walls).length - missing.length} stand`, world.why],
-      ...missing.map((each) => ['', each.state, each.wall, each.fix ?? each.detail]),
+      ...[...grouped].map(([fix, same]) => {
+        if (fix.includes('\n')) fixes.add(fix);
+        return [
+          '',
+          same[0]?.state,
+          same.map((each) => words(each.wall)).join(', '),
+          fix.includes('\n') ? 'below' : fix,
+        ];
+      }),
     ];
   });
   if (walls.length > 0) say(`\n${table(['WORLD', 'STATE', 'WALLS', 'WHY'], walls)}`);
+  for (const fix of fixes) say(`\n${fix}`);
   const pending = list(seen.pending);
   if (pending.length > 0) {
     const rows = pending.map((each) => [each.id, each.agent, each.tool, each.script]);

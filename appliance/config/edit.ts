@@ -5,9 +5,14 @@ import { diffConfig } from './diff.ts';
 
 type Good = Extract<Parsed, { ok: true }>;
 
-export type Edited = { ok: true; text: string; parsed: Good } | { ok: false; why: string; hint: string };
+export type Edited =
+  | { ok: true; text: string; parsed: Good }
+  | { ok: false; code: 'not-edited' | 'config'; why: string; hint: string };
 
-const refuse = (why: string, hint: string): Edited => ({ ok: false, why, hint });
+const refuse = (why: string, hint: string): Edited => ({ ok: false, code: 'not-edited', why, hint });
+
+/** The file itself is wrong, edit or not. */
+const mistaken = (why: string, hint: string): Edited => ({ ok: false, code: 'config', why, hint });
 
 export function addAgent(text: string, name: string): Edited {
   return edit(text, name, (source, known) => {
@@ -54,7 +59,7 @@ function edit(
   change: (source: Source, known: string[]) => string | Edited,
 ): Edited {
   const before = parseConfig(text, 'holdfast.yaml');
-  if (!before.ok) return refuse('the configuration has mistakes', 'See `holdfast config check`.');
+  if (!before.ok) return mistaken('the configuration has mistakes', 'See `holdfast config check`.');
   const next = change(read(text), Object.keys(before.config.agents));
   if (typeof next !== 'string') return next;
   const parsed = parseConfig(next, 'holdfast.yaml');

@@ -130,7 +130,8 @@ const chat = z.strictObject({
 });
 
 const uids = z.strictObject({
-  base: whole(1000, 4_000_000_000)
+  // Not where people's accounts and their subordinate uids are (useradd(8), SYS_UID_MAX to SUB_UID_MIN).
+  base: whole(100_000, 4_000_000_000)
     .optional()
     .meta({ example: 400_000 })
     .describe(

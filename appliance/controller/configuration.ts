@@ -22,11 +22,7 @@ export function createConfiguration({
   /** The parser and YAML are a megabyte each of memory that is seldom needed: they come with the first change. */
   const parser = (): Promise<typeof import('../config/edit.ts')> => import('../config/edit.ts');
 
-  const give = async (
-    act: string,
-    fields: Record<string, unknown>,
-    text: string,
-  ): Promise<Applied> => {
+  const give = async (act: string, fields: Record<string, unknown>, text: string): Promise<Applied> => {
     await record({ act, by: 'operator', from: 'cli', ...fields });
     return launcher.apply(text);
   };
@@ -37,7 +33,7 @@ export function createConfiguration({
     text: string | undefined,
   ): Promise<Applied> => {
     const edited = (await parser())[verb](await current(text), name);
-    if (!edited.ok) throw new Problem('not-edited', 422, edited.why, edited.hint);
+    if (!edited.ok) throw new Problem(edited.code, 422, edited.why, edited.hint);
     const act = verb === 'addAgent' ? 'agent-add' : 'agent-remove';
     return give(act, { agent: name, version: edited.parsed.digest }, edited.text);
   };

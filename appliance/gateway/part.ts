@@ -3,11 +3,17 @@ import { z } from 'zod';
 
 const agent = z.object({
   model: z.object({ provider: z.string(), name: z.string() }).optional().describe('What it thinks with.'),
-  modelReady: z.boolean().describe('A model is named, its provider is configured and its key is there.'),
+  modelReady: z
+    .boolean()
+    .describe('A model is named, its provider is configured and its key is there and may be used.'),
   keyMissing: z
     .string()
     .optional()
     .describe('The file in secrets/llm/ that the provider wants and that is absent.'),
+  keyWithheld: z
+    .string()
+    .optional()
+    .describe('The same file, where an ordinary user started Holdfast and did not say yes to real keys.'),
 });
 
 /** Ours to us: the launcher writes it, so fields that this process has no use for are dropped, not refused. */
@@ -19,6 +25,7 @@ export const gatewayPart = z.object({
     .array(z.object({ name: z.string(), kind: z.string(), baseUrl: z.string() }))
     .default([])
     .describe('What a model can be had from.'),
+  pagesOnly: z.boolean().optional().describe('Namespaces are forbidden here: no agent and no tool runs.'),
   agents: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,30}$/), agent),
 });
 

@@ -93,8 +93,11 @@ export function createChat(parts: ChatParts): Hono<Operator> {
         { href: `${controller()}/`, name: 'Controller' },
       ],
       notices: [
-        worldNotice(worlds.find((world) => world.agent === agent)),
-        modelSetup(agent, of, part),
+        worldNotice(
+          worlds.find((world) => world.agent === agent),
+          part.pagesOnly,
+        ),
+        part.pagesOnly ? undefined : modelSetup(agent, of, part),
       ].filter((each) => each !== undefined),
       // Read together, with nothing awaited between: an answer is either open or kept.
       entries: [...parts.history(agent).entries()],

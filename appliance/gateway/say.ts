@@ -55,6 +55,10 @@ export function createSay(parts: SayParts): Say {
     const source: Source = command
       ? runSource(parts.neighbours, { agent, command: command.rest, by: who })
       : (signal, waiting) => guestWords(parts, agent, history, signal, waiting);
+    if (!command || parts.part().pagesOnly) {
+      const refusal = await notSealed(parts, agent);
+      if (refusal) return refusal;
+    }
     if (!command && !of.modelReady) return noModel(parts.part(), agent);
     const shut = await notArmed(parts);
     if (shut) return shut;
@@ -73,7 +77,13 @@ export function createSay(parts: SayParts): Say {
 const refused = (reason: string, hint: string): Said => ({ refused: { reason, hint } });
 
 const noModel = (part: GatewayPart, agent: string): Said => {
-  const missing = agentOf(part, agent)?.keyMissing;
+  const { keyMissing: missing, keyWithheld } = agentOf(part, agent) ?? {};
+  if (keyWithheld !== undefined) {
+    return refused(
+      `no model is reachable for ${agent}: the key ${keyWithheld} is not used, because an ordinary user started Holdfast`,
+      'Your explicit yes is `ordinaryUser: { holdKeys: true }` in holdfast.yaml, then `holdfast config apply`; or run Holdfast as root.',
+    );
+  }
   return refused(
     `no model is reachable for ${agent}`,
     missing
@@ -81,6 +91,19 @@ const noModel = (part: GatewayPart, agent: string): Said => {
       : `Set agents.${agent}.model in holdfast.yaml, then run \`holdfast config apply\`. The chat page shows how. /help, /status, /run and /kill work without one.`,
   );
 };
+
+/** Where the world does not stand there is nobody to talk to. A controller that does not answer leaves that to the guest's own door. */
+async function notSealed(parts: SayParts, agent: string): Promise<Said | undefined> {
+  const worlds = await parts.neighbours.worlds().catch(() => []); // as said above
+  const world = worlds.find((each) => each.agent === agent);
+  if (world?.state !== 'refused') return undefined;
+  const fixes = world.walls.flatMap(({ state, fix }) => (state === 'missing' && fix ? [fix] : []));
+  const [fix] = fixes.filter((each) => !each.includes('\n'));
+  return refused(
+    `${agent} was not started, because its world cannot be sealed${world.why ? `: ${plainLine(world.why)}` : ''}`,
+    fix ?? 'The chat page and `holdfast doctor` show what to do.',
+  );
+}
 
 async function notArmed(parts: SayParts): Promise<Said | undefined> {
   const url = controllerUrl(parts.part());

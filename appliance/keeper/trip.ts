@@ -20,6 +20,7 @@ const isWorld = (name: string): boolean =>
   name.startsWith('agent@') || name.startsWith('dialer@') || name.startsWith('probe@');
 
 export async function trip(parts: Trip): Promise<Step[]> {
+  const began = parts.clock();
   const { take, taken } = createSteps(parts.clock);
 
   await take('lease dropped', parts.announce);
@@ -31,8 +32,9 @@ export async function trip(parts: Trip): Promise<Step[]> {
   }
   const latched = take('latch on disk', parts.latch);
   await take('launcher', async () => {
+    const askedMs = parts.clock() - began; // the launcher counts from when it was asked, the receipt from the press
     const theirs = await parts.launcher();
-    taken.push(...theirs);
+    taken.push(...theirs.map((each) => ({ ...each, ms: Math.round((each.ms + askedMs) * 1000) / 1000 })));
     const failed = theirs.filter((each) => !each.ok);
     if (failed.length > 0)
       throw new Error(failed.map((each) => `${each.name}: ${each.detail ?? 'failed'}`).join('; '));

@@ -1,12 +1,17 @@
 /** Node's compile cache of our own code, made once per version by a job and read-only ever after. Without it each process holds 14 MB of type stripper. up.ts asks before the first start. */
 import { createHash } from 'node:crypto';
 import {
-  chmodSync,
   chownSync,
+  closeSync,
+  constants,
   existsSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
   globSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -19,12 +24,15 @@ import { processRow } from '../manifest.ts';
 import { view } from '../paths.ts';
 import { type Ground, launch } from '../world/launch.ts';
 
-const nobody = 65534;
 const insideUser = 1000; // the uid that every process has in its own user namespace
 const withinMs = 60_000;
 
 /** Returns the cache folder, or null when it could not be made: everything runs without, only larger. */
-export async function prepareCache(ground: Ground, say: (text: string) => void): Promise<string | null> {
+export async function prepareCache(
+  ground: Ground,
+  uid: number,
+  say: (text: string) => void,
+): Promise<string | null> {
   try {
     const root =
       ground.mode === 'root'
@@ -34,7 +42,7 @@ export async function prepareCache(ground: Ground, say: (text: string) => void):
     if (!existsSync(folder)) {
       say('compiling Holdfast once for this version');
       mkdirSync(root, { recursive: true, mode: 0o755 });
-      await make(ground, root, folder);
+      await make(ground, uid, root, folder);
     }
     return folder;
   } catch (error) {
@@ -56,11 +64,11 @@ function keyOf(code: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-async function make(ground: Ground, root: string, folder: string): Promise<void> {
+async function make(ground: Ground, uid: number, root: string, folder: string): Promise<void> {
   const temporary = mkdtempSync(join(root, 'new-'));
   try {
-    if (ground.mode === 'root') chownSync(temporary, nobody, nobody);
-    await run(ground, temporary);
+    if (ground.mode === 'root') chownSync(temporary, uid, uid);
+    await run(ground, uid, temporary);
     if (readdirSync(temporary).length !== 1) throw new Error('the warming job left nothing');
     own(temporary, ground.mode === 'root');
     renameSync(temporary, folder);
@@ -70,12 +78,12 @@ async function make(ground: Ground, root: string, folder: string): Promise<void>
   }
 }
 
-function run(ground: Ground, into: string): Promise<void> {
+function run(ground: Ground, uid: number, into: string): Promise<void> {
   const roots = globSync('appliance/processes/*.ts', { cwd: ground.code })
     .filter((file) => !file.endsWith('/launcher.ts')) // that is us, and it does begin without doors
     .map((file) => `${view.code}/${file}`);
   const row = processRow('warm', {
-    uid: nobody,
+    uid,
     memoryMb: 1024,
     runs: ['appliance/launcher/warm.ts', ...roots],
     env: { NODE_COMPILE_CACHE: view.cache, PATH: '/usr/bin' },
@@ -94,12 +102,19 @@ function run(ground: Ground, into: string): Promise<void> {
   });
 }
 
-/** Ours and read-only: an entry is code, so nobody who runs from it may write it. */
-function own(folder: string, root: boolean): void {
-  for (const entry of [folder, ...globSync('**', { cwd: folder }).map((name) => join(folder, name))]) {
-    if (root) chownSync(entry, 0, 0);
-    chmodSync(entry, statSync(entry).isDirectory() ? 0o755 : 0o444);
+/** Ours and read-only: an entry is code, so nobody who runs from it may write it. From the top down, and by descriptor: what was made as another uid can hold links. */
+export function own(path: string, root: boolean): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const found = fstatSync(fd);
+  const folder = found.isDirectory();
+  try {
+    if (!folder && (!found.isFile() || found.nlink !== 1)) throw new Error(`${path} is not a plain file`);
+    if (root) fchownSync(fd, 0, 0);
+    fchmodSync(fd, folder ? 0o755 : 0o444);
+  } finally {
+    closeSync(fd);
   }
+  if (folder) for (const name of readdirSync(path)) own(join(path, name), root);
 }
 
 /** Node names the inner folder `<version>-<arch>-<hash>-<uid>`: each uid of ours finds the one cache under its own name. */

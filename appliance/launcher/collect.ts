@@ -2,6 +2,7 @@
 import { closeSync, constants, lstatSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { createQuota, type Quota } from '../../proxies/ledger/quota.ts';
 import type { Trail } from '../log.ts';
 import { visibleLine } from '../view/visible.ts';
 import { openFile } from '../world/entry.ts';
@@ -14,6 +15,7 @@ export type Heard = {
 };
 
 const maxLine = 64 * 1024;
+const trailPerMinute = 120; // a process of ours in hostile hands must not fill the disk with sentences
 const faultsPerMinute = 10; // a full disk is a fault a request: the trail says it, the log has them all
 const maxFileBytes = 4 * 1024 * 1024; // one older file is kept beside it
 /** Who prints without end waits this long after each 64 KiB: the launcher has other things to do, a kill the first of them. */
@@ -24,8 +26,9 @@ export function collect(home: string, name: string, stream: Readable | null, hea
   let rest = '';
   let room = restAfter;
   const fault = faults(name, (sentence) => heard?.trail('error', sentence));
+  const listed = createQuota(trailPerMinute, () => performance.now());
   const take = (lines: string[]): void => {
-    const kept = lines.map((line) => understood(name, line.slice(0, maxLine), heard, fault));
+    const kept = lines.map((line) => understood(name, line.slice(0, maxLine), heard, fault, listed));
     keep(home, name, kept.filter((line) => line !== null).join(''));
   };
   stream?.setEncoding('utf8');
@@ -65,7 +68,13 @@ function faults(name: string, say: (sentence: string) => void): Fault {
 }
 
 /** Does what the line means, and returns what of it is kept: null for the setup code. */
-function understood(name: string, line: string, heard: Heard | null, fault: Fault): string | null {
+function understood(
+  name: string,
+  line: string,
+  heard: Heard | null,
+  fault: Fault,
+  listed: Quota,
+): string | null {
   const said = heard && line.startsWith('{') ? parse(line) : null;
   if (heard && said && typeof said.setupCode === 'string') {
     if (name === 'controller') heard.setupCode(said.setupCode);
@@ -74,7 +83,7 @@ function understood(name: string, line: string, heard: Heard | null, fault: Faul
   if (heard && said) {
     if (said.ready === true) heard.ready();
     if (said.level === 'error') fault(said);
-    if (isTrail(said.trail) && typeof said.text === 'string')
+    if (isTrail(said.trail) && typeof said.text === 'string' && listed.take() !== null)
       heard.trail(said.trail, `${name}: ${said.text}`);
   }
   return `${visibleLine(line, maxLine)}\n`;

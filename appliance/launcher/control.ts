@@ -1,5 +1,6 @@
 /** The launch socket: start and stop, asked by the controller and the keeper alone. */
 import { chmodSync, chownSync } from 'node:fs';
+import type { Server } from 'node:http';
 import { createSteps } from '../keeper/steps.ts';
 import type { Config } from '../manifest.ts';
 import { Problem } from '../problem.ts';
@@ -12,7 +13,6 @@ export type LaunchControl = {
   path: string;
   gid: number;
   root: boolean;
-  cgroups: boolean;
   instance: string;
   house: House;
   status(): Record<string, unknown>;
@@ -27,10 +27,10 @@ export type LaunchControl = {
   killed(): boolean;
 };
 
-export async function serveLaunch(with_: LaunchControl): Promise<void> {
+export async function serveLaunch(with_: LaunchControl): Promise<Server> {
   const { house } = with_;
   clearSocketPlace(with_.path);
-  await serve(
+  const server = await serve(
     { path: with_.path },
     {
       'GET /status': () => with_.status(),
@@ -53,8 +53,8 @@ export async function serveLaunch(with_: LaunchControl): Promise<void> {
           living = house.strike();
         });
         await Promise.all([
-          // With cgroups the keeper looks for itself; without, only the launcher knows whom it started.
-          ...(with_.cgroups ? [] : [take('worlds verified empty', () => untilEmpty(living))]),
+          // As root the keeper asks the cgroups; where there are none, only the launcher knows whom it started.
+          ...(with_.root ? [] : [take('worlds verified empty', () => untilEmpty(living))]),
           take('containers ended', async () => `${await removeContainers(with_.instance)} removed`),
           take('doors closed, llm without keys', async () => {
             await house.apply(with_.config(), { killed: true });
@@ -78,6 +78,7 @@ export async function serveLaunch(with_: LaunchControl): Promise<void> {
   );
   if (with_.root) chownSync(with_.path, 0, with_.gid);
   chmodSync(with_.path, with_.root ? 0o660 : 0o600);
+  return server;
 }
 
 const emptyWithinMs = 5000;

@@ -70,6 +70,9 @@ export function createHouse(parts: HouseParts): House {
   let config: Config | undefined;
   let queue: Promise<unknown> = Promise.resolve();
   let closed = false;
+  /** Since the last press no re-arm was asked for: what a press ends must not be begun by an apply that it overtook. */
+  let pressed = false;
+  let heardStrike: () => void = () => {};
 
   function derive(next: Config, killed: boolean): Manifest {
     return manifest(next, {
@@ -126,7 +129,12 @@ export function createHouse(parts: HouseParts): House {
         else guests.push(fresh.start(row));
       }),
     );
-    if (options.awaitGuests) await Promise.race([Promise.all(guests), elapsed(guestsWithinMs)]);
+    if (options.awaitGuests && !pressed) {
+      const strike = new Promise<void>((resolve) => {
+        heardStrike = resolve;
+      });
+      await Promise.race([Promise.all(guests), elapsed(guestsWithinMs), strike]);
+    }
     return { ...applied, live: applied.live.sort(), restarted: applied.restarted.sort() };
   }
 
@@ -148,6 +156,8 @@ export function createHouse(parts: HouseParts): House {
     }
   }
 
+  const overtaken = (row: Process): boolean => pressed && endsWithAPress(row);
+
   /** All that stands between a row and its process. The launcher keeps no copy of a door. */
   async function begin(row: Process, current: () => boolean): Promise<Launched | { refused: string } | null> {
     if (row.guest !== null) {
@@ -156,6 +166,7 @@ export function createHouse(parts: HouseParts): House {
       const refused = await worlds.seal(row.guest, row);
       if (refused !== undefined) return { refused };
     }
+    if (overtaken(row)) return { refused: 'the box was killed' };
     if (!current() || !table || !config) return null;
     const agent = row.network.startsWith('world:') ? row.network.slice('world:'.length) : null;
     const namespace = agent === null ? null : worlds.get(agent)?.namespace;
@@ -167,6 +178,7 @@ export function createHouse(parts: HouseParts): House {
     const doors = await openDoorsOf(ground, table, row, worlds, groupOf, freeWorld);
     try {
       if (!current()) return null;
+      if (overtaken(row)) return { refused: 'the box was killed' };
       return parts.walled
         ? launch(ground, row, doors, namespace?.pid ?? null)
         : launchPage(ground, row, doors);
@@ -197,14 +209,20 @@ export function createHouse(parts: HouseParts): House {
   };
 
   return {
-    apply: (next, options) =>
-      inOrder(() => (closed ? Promise.reject(new Error('the house is closed')) : applyNow(next, options))),
+    apply(next, options) {
+      if (!options.killed) pressed = false;
+      return inOrder(() =>
+        closed ? Promise.reject(new Error('the house is closed')) : applyNow(next, options),
+      );
+    },
     strike() {
-      const struck = [...running.values()]
-        .filter(({ row }) => row.network.startsWith('world:') || row.secrets !== null)
+      pressed = true;
+      heardStrike();
+      const ended = [...running.values()]
+        .filter(({ row }) => endsWithAPress(row))
         .map((each) => ({ name: each.row.name, lives: each.kill() }));
       worlds.closeAll();
-      return () => struck.filter((each) => each.lives()).map((each) => each.name);
+      return () => ended.filter((each) => each.lives()).map((each) => each.name);
     },
     processes: () => [...running.values()].map((each) => each.status()),
     worlds: () =>
@@ -229,6 +247,9 @@ export function createHouse(parts: HouseParts): House {
   };
 }
 
+/** The worlds, and whoever holds secrets. */
+const endsWithAPress = (row: Process): boolean => row.network.startsWith('world:') || row.secrets !== null;
+
 /** Guests first, the keeper last. */
 const endRank = (row: Process): number => {
   if (row.guest !== null) return 0;
@@ -243,7 +264,9 @@ const shape = (from: Manifest, row: Process): string =>
 const pagesOf = (whole: Manifest): Manifest => ({
   ...whole,
   doors: whole.doors.filter((door) => pages.includes(door.servedBy)),
-  processes: whole.processes.filter((row) => pages.includes(row.name)),
+  processes: whole.processes
+    .filter((row) => pages.includes(row.name))
+    .map((row) => (row.name === 'gateway' ? { ...row, part: { ...row.part, pagesOnly: true } } : row)),
 });
 
 /** The folder of each socket exists before any view shows it. */

@@ -1,6 +1,7 @@
 /** Docker and the tool image, made ready in the background by a job, with progress for the page and the terminal. The launcher starts it after everything else runs. */
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Circumstances } from '../manifest.ts';
@@ -34,7 +35,7 @@ export function startTools(
   ];
   const job = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C.UTF-8' },
+    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: homedir(), LANG: 'C.UTF-8' },
   });
   let failed: Line | undefined;
   let said = '';

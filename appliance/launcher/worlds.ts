@@ -69,8 +69,10 @@ export function createWorlds(
   };
 }
 
-const missing = (walls: Wall[]): string =>
-  walls
-    .filter((wall) => wall.state === 'missing')
-    .map((wall) => `${wall.wall}: ${wall.detail}`)
+/** One reason can be that of all walls: it is said once. */
+function missing(walls: Wall[]): string {
+  const found = walls.filter((wall) => wall.state === 'missing');
+  return [...Map.groupBy(found, (wall) => wall.detail)]
+    .map(([detail, same]) => `${same.map((each) => each.wall).join(', ')}: ${detail}`)
     .join('; ');
+}

@@ -1,6 +1,5 @@
 /** The controller: the operator's pages on its one TCP door, and the sockets on which others ask, the CLI decides and the gateway checks sessions. Composition only. */
 import { createServer } from 'node:http';
-import { hostname } from 'node:os';
 import { getRequestListener } from '@hono/node-server';
 import { z } from 'zod';
 import { openLedger } from '../../proxies/ledger/ledger.ts';
@@ -84,7 +83,7 @@ const inbox = createInbox({
   record,
 });
 const app = createApp({
-  machine: hostname(),
+  machine: part.instance, // in a view the machine has no name of its own
   origins: originsOf({ controller: part.controllerPort, chat: part.chatPort }),
   operator,
   sessions,

@@ -65,6 +65,10 @@ async function note(record: Record<string, unknown>): Promise<void> {
   }
 }
 
+/** The launcher's part of a press. Asked twice it does no harm. */
+const endWorlds = async (): Promise<Step[]> =>
+  ((await call(here.socket('launch'), 'POST /kill', {}, { timeoutMs: 15_000 })) as { steps: Step[] }).steps;
+
 async function press(by: string, why: string): Promise<Receipt> {
   move('trip');
   reason = why;
@@ -73,9 +77,7 @@ async function press(by: string, why: string): Promise<Receipt> {
     announce: () => beats.announce('killed'),
     cgroups: existsSync(view.cgroup) ? view.cgroup : null,
     latch: () => writeLatch(latchFile, { state: 'killed', epoch, at }),
-    launcher: async () =>
-      ((await call(here.socket('launch'), 'POST /kill', {}, { timeoutMs: 15_000 })) as { steps: Step[] })
-        .steps,
+    launcher: endWorlds,
     clock: () => performance.now(),
   });
   move('tripped');
@@ -91,18 +93,17 @@ async function rearm(by: string, why: string): Promise<{ state: State; steps: St
   if (!move('rearm'))
     throw new Problem('not-killed', 409, `the box is ${state}, not killed`, 'There is nothing to re-arm.');
   await note({ kind: 'rearm', by, reason: why, epoch: epoch + 1 });
+  if (state !== 'rearming') throw tripped(); // pressed while the disk took its time
   try {
     const { steps } = (await call(here.socket('launch'), 'POST /rearm', {}, { timeoutMs: 60_000 })) as {
       steps: Step[];
     };
     // A press during the re-arm has moved the state on; then the latch stays as that press wrote it.
-    if (state !== 'rearming')
-      throw new Problem(
-        'tripped',
-        409,
-        'the box was killed while it was being re-armed',
-        'Look at the receipt.',
-      );
+    if (state !== 'rearming') {
+      // The launcher may have heard of the press first and of the re-arm last: the press has the last word.
+      await endWorlds();
+      throw tripped();
+    }
     epoch += 1;
     writeLatch(latchFile, { state: 'armed', epoch, at: new Date().toISOString() });
     move('rearmed');
@@ -116,6 +117,9 @@ async function rearm(by: string, why: string): Promise<{ state: State; steps: St
     throw error;
   }
 }
+
+const tripped = (): Problem =>
+  new Problem('tripped', 409, 'the box was killed while it was being re-armed', 'Look at the receipt.');
 
 /** The receipt for a person: what the press did, and what of it failed. */
 function inWords({ id, by, reason: why, steps }: Receipt): string {
@@ -157,6 +161,12 @@ setInterval(() => {
   if (moved) void note(moved);
 }, signHeadsEveryMs);
 if (found.why) here.trail('error', `started killed: ${found.why}`);
+if (state === 'killed') {
+  // A latch that was damaged while we were away: the launcher does not know yet.
+  endWorlds().catch((error: unknown) =>
+    here.log.error('the worlds of a killed box were not ended', { error: String(error) }),
+  );
+}
 await here.ready();
 
 /** ed25519, made once; the public half is for who verifies the ledgers. */

@@ -1,5 +1,14 @@
 /** The cgroup of a process: memory, pids, freeze, kill. Under systemd's cgroup v2, and on machines where the controllers still live in v1 trees beside it. Root only. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 export type CgroupTrees = {
@@ -13,7 +22,7 @@ export type CgroupTrees = {
 export function findTrees(mounts = readFileSync('/proc/mounts', 'utf8')): CgroupTrees | null {
   const rows = mounts.split('\n').map((line) => line.split(' '));
   const unified = rows.find((row) => row[2] === 'cgroup2')?.[1];
-  if (!unified) return null;
+  if (!unified || !writable(unified)) return null;
   const v2 = readFileSync(join(unified, 'cgroup.controllers'), 'utf8').split(/\s+/);
   const tree = (controller: 'memory' | 'pids'): CgroupTrees['memory'] => {
     if (v2.includes(controller)) return { kind: 'v2', path: unified };
@@ -21,6 +30,16 @@ export function findTrees(mounts = readFileSync('/proc/mounts', 'utf8')): Cgroup
     return row?.[1] ? { kind: 'v1', path: row[1] } : null;
   };
   return { unified, memory: tree('memory'), pids: tree('pids') };
+}
+
+/** In a container it is there, and read-only. */
+function writable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export type Cgroups = {

@@ -9,11 +9,19 @@ export type Dialer = {
   port?: number;
   /** One turn at a time, and some room for health checks and an ended one that lingers. */
   maxConnections?: number;
+  /** A guest that starts does not listen yet: the first words to it wait this long. */
+  startMs?: number;
 };
 
 const dialMs = 5_000; // loopback: longer means that the guest's accept queue is full
+const againMs = 100;
 
-export function serveDialer({ listen, port = guestPort, maxConnections = 16 }: Dialer): Promise<Server> {
+export function serveDialer({
+  listen,
+  port = guestPort,
+  maxConnections = 16,
+  startMs = 5_000,
+}: Dialer): Promise<Server> {
   let open = 0;
   const server = createServer((near) => {
     if (open >= maxConnections) {
@@ -24,7 +32,7 @@ export function serveDialer({ listen, port = guestPort, maxConnections = 16 }: D
     near.once('close', () => {
       open -= 1;
     });
-    join(near, port);
+    join(near, port, Date.now() + startMs);
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -32,7 +40,7 @@ export function serveDialer({ listen, port = guestPort, maxConnections = 16 }: D
   });
 }
 
-function join(near: Socket, port: number): void {
+function join(near: Socket, port: number, until: number): void {
   near.pause(); // nothing is read from the caller before there is somebody to give it to
   const far = dial({ host: '127.0.0.1', port });
   let joined = false;
@@ -43,14 +51,24 @@ function join(near: Socket, port: number): void {
     near.pipe(far);
     far.pipe(near);
   });
-  far.on('error', (error) => {
-    if (joined) near.destroy();
-    else refuse(near, 502, 'no-guest', `the guest does not answer on 127.0.0.1:${port} (${reason(error)})`);
+  const ended = (): void => void far.destroy();
+  near.on('error', ended);
+  near.once('close', ended);
+  far.once('error', (error) => {
+    if (joined) return void near.destroy();
+    near.off('error', ended).off('close', ended);
+    if (reason(error) === 'ECONNREFUSED' && Date.now() < until && !near.destroyed) {
+      near.once('error', ended); // nobody listens to it in between
+      setTimeout(() => {
+        near.off('error', ended);
+        join(near, port, until);
+      }, againMs);
+    } else refuse(near, 502, 'no-guest', `the guest does not answer on 127.0.0.1:${port} (${reason(error)})`);
   });
   // A guest that ended leaves its last bytes in the pipe: `end` sends them on. A caller that went away wants nothing more.
-  far.once('close', () => near.end());
-  near.on('error', () => far.destroy());
-  near.once('close', () => far.destroy());
+  far.once('close', () => {
+    if (joined) near.end();
+  });
 }
 
 const reason = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.message;

@@ -2,6 +2,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { Process } from '../manifest.ts';
 import { asProblemJson } from '../problem.ts';
+import { installProfile } from './apparmor.ts';
 import { type Ground, launch } from './launch.ts';
 import { openNamespace } from './namespace.ts';
 import type { Seen } from './probe.ts';
@@ -163,16 +164,25 @@ function limits(ground: Ground, guest: Process): Wall {
   };
 }
 
-/** The messages of bubblewrap and unshare where a machine forbids namespaces. */
-function fixFor(said: string): string | undefined {
+/** The messages of bubblewrap and unshare where a machine forbids namespaces, and what to do there. */
+export function fixFor(
+  said: string,
+  at = { restricted: restrictedByAppArmor(), root: process.getuid?.() === 0 },
+): string | undefined {
   if (/bwrap: (not found|No such file)/.test(said)) return 'Install bubblewrap: apt-get install bubblewrap';
-  if (!/permission denied|operation not permitted|uid map/i.test(said)) return undefined;
-  return restrictedByAppArmor()
-    ? 'AppArmor restricts user namespaces here (Ubuntu 24.04): run as root, or install the profile that `holdfast doctor` prints.'
-    : 'This machine forbids namespaces for this user: run as root, or set kernel.unprivileged_userns_clone=1 where that exists.';
+  // ENOSPC: user.max_user_namespaces is used up, or was set to 0 (user_namespaces(7))
+  const usedUp = /no space left on device|ENOSPC/i.test(said);
+  if (!usedUp && !/permission denied|operation not permitted|uid map/i.test(said)) return undefined;
+  if (at.root) {
+    return 'This root may not make namespaces, as in a container: run Holdfast on the machine itself, or in a VM.';
+  }
+  if (at.restricted) return installProfile;
+  return usedUp
+    ? 'This machine allows no more namespaces: run Holdfast as root, or allow them: sudo sysctl -w user.max_user_namespaces=15000'
+    : 'This machine forbids namespaces for this user: run Holdfast as root, or, where the kernel has the switch, sudo sysctl -w kernel.unprivileged_userns_clone=1';
 }
 
-export function restrictedByAppArmor(): boolean {
+function restrictedByAppArmor(): boolean {
   try {
     return readFileSync('/proc/sys/kernel/apparmor_restrict_unprivileged_userns', 'utf8').trim() === '1';
   } catch {

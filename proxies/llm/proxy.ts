@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Armed } from '../armed.ts';
+import { createQuota } from '../ledger/quota.ts';
 import type { Secret } from '../secret.ts';
 import { createSockets } from '../sockets.ts';
 import { judgeAnswer, passAnswer } from './answer.ts';
@@ -39,10 +40,14 @@ export type Llm = {
   close(): void;
 };
 
+/** More than a person reads; the rest are counted on the next line. As at the egress door. */
+const refusalsPerMinute = 600;
+
 export function createLlm({ agent, secret, armed, record, log, ...given }: LlmParts): Llm {
   const sockets = createSockets();
   const upstream = createUpstream(sockets);
   const held: Held = { bytes: 0 };
+  const refusals = createQuota(refusalsPerMinute, () => performance.now());
   let settings = given;
   let keyring = createKeyring({ secret, keysHeld: true, ...given });
 
@@ -57,10 +62,12 @@ export function createLlm({ agent, secret, armed, record, log, ...given }: LlmPa
 
   const refuse = (own: Exchange, denial: Denial): void => {
     sendDenial(own, denial);
+    const unlisted = refusals.take();
+    if (unlisted === null) return;
     const { id, method, path } = own;
     const { rule, reason, status } = denial;
     const line = { kind: 'refusal', id, agent, door: 'llm', method, path, rule, reason, status };
-    record(line).catch(unrecorded('a refusal', id));
+    record(unlisted > 0 ? { ...line, unlisted } : line).catch(unrecorded('a refusal', id));
   };
 
   async function exchange(req: IncomingMessage, own: Exchange): Promise<void> {

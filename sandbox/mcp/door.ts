@@ -20,6 +20,7 @@ const maxBodyBytes = 256 * 1024;
 /** Clients of one agent, and those that forgot to say goodbye: the least recently used goes. */
 const maxSessions = 32;
 const names = ['127.0.0.1', 'localhost'];
+const methods = ['GET', 'POST', 'DELETE']; // MCP 2025-11-25, Streamable HTTP
 
 export type DoorParts = { calls: Calls; armed: Armed; report: (text: string, error: unknown) => void };
 
@@ -42,7 +43,9 @@ export function createToolsDoor({ calls, armed, report }: DoorParts): Server {
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     if (!hostIsOurs(req, res) || !originIsOurs(req, res)) return;
     if (!armed.now()) return refuse(res, 503, `Holdfast is ${armed.state()}: no tool can be called`);
-    const path = new URL(req.url ?? '/', 'http://door').pathname;
+    const [path] = (req.url ?? '').split('?');
+    if (!methods.includes(req.method ?? ''))
+      return refuse(res, 405, `MCP is served by ${methods.join(', ')}`);
     if (path !== '/mcp') return refuse(res, 404, 'MCP is served at /mcp');
     const body = await bodyOf(req);
     if (body.state === 'too-large') return refuse(res, 413, `a request has at most ${maxBodyBytes} bytes`);
@@ -65,6 +68,10 @@ export function createToolsDoor({ calls, armed, report }: DoorParts): Server {
   server.requestTimeout = 15_000; // to send it; the answer may take as long as an approval waits
   server.maxConnections = 256;
   server.on('connection', (socket) => sockets.add(socket));
+  // Without a listener Node closes such a connection in silence.
+  server.on('connect', (_req, socket) =>
+    socket.end('HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'),
+  );
   server.on('close', calls.close);
   return server;
 }

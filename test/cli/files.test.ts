@@ -145,8 +145,9 @@ test('an agent of a running Holdfast is added by the controller', async (t) => {
   });
   writeFileSync(join(home, 'holdfast.yaml'), '# text\n');
   const ran = await holdfast('agent', 'add', 'scout', '--home', home, '--json');
-  assert.deepEqual(JSON.parse(ran.out), answer);
-  await holdfast('agent', 'remove', 'scout', '--home', home);
+  assert.deepEqual(JSON.parse(ran.out), { ...answer, folder: join(home, 'agents/scout') });
+  const removed = await holdfast('agent', 'remove', 'scout', '--home', home);
+  assert.match(removed.out, new RegExp(`its files stay in ${join(home, 'agents/scout')}`));
   assert.deepEqual(asked, [{ name: 'scout', text: '# text\n' }, 'scout']);
   assert.equal(readFileSync(join(home, 'holdfast.yaml'), 'utf8'), '# text\n');
 });

@@ -133,7 +133,7 @@ test("run streams the output apart and ends with the command's own code", async 
     "it's",
   );
   assert.deepEqual([ran.code, ran.out], [7, 'one⟨U+001B⟩[2J\n']);
-  assert.match(ran.err, /waits for your yes until noon: holdfast approvals approve a1\ntwo\n$/);
+  assert.match(ran.err, /waits for your yes until noon: holdfast approvals approve a1 --home \S+\ntwo\n$/);
   const command = `ls -la 'it'\\''s'`;
   assert.deepEqual(asked, [{ agent: 'scout', command, timeoutSeconds: 9, by: 'operator (cli)' }]);
 });

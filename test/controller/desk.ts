@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createInbox } from '../../appliance/approvals/inbox.ts';
 import { approvalTable } from '../../appliance/approvals/rows.ts';
+import { parseConfig } from '../../appliance/config.ts';
 import { createActs } from '../../appliance/controller/acts.ts';
 import { createApp } from '../../appliance/controller/app.ts';
 import { askRoutes } from '../../appliance/controller/ask.ts';

@@ -95,6 +95,18 @@ agents:
       status: [400],
       says: /JSON|parse/i,
     },
+    {
+      what: 'tools: another method',
+      ask: ['-X', 'TRACE', 'http://127.0.0.1:9091/mcp'],
+      status: [405],
+      says: /POST/,
+    },
+    {
+      what: 'tools: a path that no parser likes',
+      ask: ['--path-as-is', 'http://127.0.0.1:9091//'],
+      status: [404],
+      says: /mcp/i,
+    },
     { what: 'tools: unknown path', ask: ['http://127.0.0.1:9091/elsewhere'], status: [404], says: /mcp/i },
   ];
   for (const { what, ask, status, says } of cases) {

@@ -126,6 +126,54 @@ test('a killed home starts killed, and a lost or damaged latch reads as killed',
   assert.equal((await statusOf(c)).state, 'killed', 'damaged');
 });
 
+test('a press during a re-arm has the last word: no world stands after it', async (t) => {
+  const a = await appliance(t);
+  await until(() => allRun(a), 30_000, a.output);
+  await a.cli('kill', '--reason', 'the first press');
+  for (const delayMs of [0, 150]) {
+    const rearm = call(a.socket('rearm'), 'POST /rearm', { by: 'operator', reason: 'too soon' });
+    const answer = rearm.then(
+      () => 're-armed',
+      (error: { code?: string }) => error.code,
+    );
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const { steps } = (await call(a.socket('trip'), 'POST /trip', { by: 'operator', reason: 'no' })) as {
+      steps: { ok: boolean }[];
+    };
+    assert.deepEqual(
+      steps.filter((step) => !step.ok),
+      [],
+    );
+    assert.equal(await answer, 'tripped', `pressed ${delayMs} ms into it`);
+    const { state, processes, worlds } = await statusOf(a);
+    assert.equal(state, 'killed');
+    assert.deepEqual(
+      processes.filter((each) => each.name.includes('@')),
+      [],
+    );
+    assert.deepEqual(
+      worlds.map((each) => each.state),
+      ['stopped'],
+    );
+  }
+});
+
+test('a latch that is damaged while the keeper is away ends the worlds that still run', async (t) => {
+  const a = await appliance(t);
+  await until(() => allRun(a), 30_000, a.output);
+  truncateSync(join(a.home, 'latch'), 100);
+  const keeper = (await statusOf(a)).processes.find((each) => each.name === 'keeper');
+  process.kill(keeper?.pid ?? 0, 'SIGKILL');
+  await until(
+    async () => {
+      const { state, processes } = await statusOf(a);
+      return state === 'killed' && !processes.some((each) => each.name.includes('@'));
+    },
+    15_000,
+    a.output,
+  );
+});
+
 const homeIsFree = (home: string): boolean => !existsSync(homePaths(home).run);
 
 /** The node below bubblewrap: the process that really serves. */

@@ -25,18 +25,18 @@ async function step(url: string, cookie = ''): Promise<Step> {
   };
 }
 
-const valueOf = (cookie = ''): string => /=([^;]*)/.exec(cookie)?.[1] ?? '';
+const wordOf = (cookie = ''): string => /=([^;]*)/.exec(cookie)?.[1] ?? '';
 
 /** From the chat to the controller and back, address by address. */
 async function chatLogin(a: Appliance, controllerCookie: string) {
   const begun = await step(`${a.chatUrl}/`);
   const state = begun.cookies.find((each) => each.startsWith('holdfast_chat_state=')) ?? '';
   const atController = await step(begun.location, controllerCookie);
-  const stateCookie = `holdfast_chat_state=${valueOf(state)}`;
+  const stateCookie = `holdfast_chat_state=${wordOf(state)}`;
   const arrived = await step(atController.location, stateCookie);
   const chat = arrived.cookies.find((each) => /^holdfast_chat=./.test(each)) ?? '';
   const again = await step(atController.location, stateCookie);
-  return { urls: [begun.location, atController.location], session: valueOf(chat), arrived, again };
+  return { urls: [begun.location, atController.location], session: wordOf(chat), arrived, again };
 }
 
 test('no secret is written, told, shown or put into an address', async (t) => {
@@ -86,9 +86,9 @@ agents: { main: { model: { provider: local, name: practice } } }
     'a mistyped password': mistyped,
     'the setup code': a.setupCode,
     'the setup code without dashes': a.setupCode.replaceAll('-', ''),
-    "the controller's session": valueOf(operator.cookies('127.0.0.1')),
+    "the controller's session": wordOf(operator.cookies('127.0.0.1')),
     "the chat's session": login.session,
-    'another session of the chat': valueOf(/holdfast_chat=[^;]+/.exec(operator.cookies('localhost'))?.[0]),
+    'another session of the chat': wordOf(/holdfast_chat=[^;]+/.exec(operator.cookies('localhost'))?.[0]),
     'the one-time code': code,
   };
   for (const [name, secret] of Object.entries(secrets)) assert.ok(secret.length >= 12, name);

@@ -5,16 +5,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createProvider, type Provider } from '../provider/provider.ts';
-import { type Appliance, allRun, appliance, inWorld, root, toolsReady, until } from '../world/appliance.ts';
+import { type Appliance, allRun, appliance, root, toolsReady, until } from '../world/appliance.ts';
+import { ask, chatAt, lines, throughProxy } from '../world/asking.ts';
 import { smallAudit } from '../world/smallaudit.ts';
-
-type Line = Record<string, unknown>;
-
-const lines = (a: Appliance, ledger: string): Line[] =>
-  readFileSync(join(a.home, 'audit', ledger), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Line);
 
 const errorLog = (a: Appliance): string => {
   try {
@@ -24,28 +17,8 @@ const errorLog = (a: Appliance): string => {
   }
 };
 
-async function ask(a: Appliance, ...args: string[]): Promise<{ status: number; body: string; code: number }> {
-  const { stdout, code } = await inWorld(a, 'main', 'curl', [
-    '-s',
-    '-m',
-    '10',
-    '-w',
-    '\n%{http_code}',
-    ...args,
-  ]);
-  const at = stdout.lastIndexOf('\n');
-  return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, at), code };
-}
-
 const llm = 'http://127.0.0.1:9090';
-const proxy = ['--proxy', 'http://127.0.0.1:3128'];
-const chat = (model: string, stream = false): string[] => [
-  '-H',
-  'content-type: application/json',
-  '-d',
-  JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'one two three four five' }] }),
-  `${llm}/v1/chat/completions`,
-];
+const words = 'one two three four five';
 
 const configOf = ({ url }: Provider, model = 'practice'): string => `
 providers: { local: { kind: openai, baseUrl: ${url} } }
@@ -66,14 +39,14 @@ test('a denial is an answer with rule and hint, a line in its ledger, and no err
   const a = await appliance(t, { config: configOf(provider) });
   await until(() => allRun(a), 30_000, a.output);
 
-  const egress = await ask(a, ...proxy, 'http://unknown.example/path');
+  const egress = await ask(a, 'main', ...throughProxy, 'http://unknown.example/path');
   assert.equal(egress.status, 403);
   assert.match(egress.body, /not-listed[\s\S]*Rule: [\s\S]*Fix: .*egress/);
   await until(() => lines(a, 'egress.jsonl').some((line) => line.host === 'unknown.example'), 5000);
   const refused = lines(a, 'egress.jsonl').find((line) => line.host === 'unknown.example');
   assert.deepEqual([refused?.kind, refused?.verdict, refused?.code], ['refusal', 'refuse', 'not-listed']);
 
-  const path = await ask(a, `${llm}/v1/files`);
+  const path = await ask(a, 'main', `${llm}/v1/files`);
   assert.ok(path.status === 403 || path.status === 404, String(path.status));
   const { error } = JSON.parse(path.body) as { error: { message: string; code: string } };
   assert.match(
@@ -112,8 +85,12 @@ test('a record that cannot be written is an error: refused with a code, in the e
   const a = await appliance(t, { config: configOf(provider), prepare: disk.mount });
   await until(() => allRun(a), 30_000, a.output);
   await until(() => toolsReady(a), 20_000, a.output);
-  assert.equal((await ask(a, ...chat('practice'))).status, 200, 'control: the model answers');
-  assert.equal((await ask(a, ...proxy, `${provider.url}/v1/models`)).status, 200, 'control: egress passes');
+  assert.equal((await ask(a, 'main', ...chatAt(words))).status, 200, 'control: the model answers');
+  assert.equal(
+    (await ask(a, 'main', ...throughProxy, `${provider.url}/v1/models`)).status,
+    200,
+    'control: egress passes',
+  );
 
   disk.fill();
   // The last page of each file has room for a few lines more.
@@ -121,15 +98,15 @@ test('a record that cannot be written is an error: refused with a code, in the e
   const refusedAt = async (...args: string[]): Promise<{ status: number; body: string }> => {
     for (let tries = 0; ; tries += 1) {
       sent = provider.requests.length;
-      const answer = await ask(a, ...args);
+      const answer = await ask(a, 'main', ...args);
       if (answer.status !== 200 || tries === 40) return answer;
     }
   };
-  const model = await refusedAt(...chat('practice'));
+  const model = await refusedAt(...chatAt(words));
   assert.equal(provider.requests.length, sent, 'nothing was forwarded');
   assert.equal(model.status, 503);
   assert.equal((JSON.parse(model.body) as { error: { code: string } }).error.code, 'not-recorded');
-  const fetched = await refusedAt(...proxy, `${provider.url}/v1/models`);
+  const fetched = await refusedAt(...throughProxy, `${provider.url}/v1/models`);
   assert.equal(fetched.status, 503);
   assert.match(fetched.body, /not-recorded[\s\S]*Fix: Free space/);
   assert.equal(provider.requests.length, sent, 'nothing was forwarded');
@@ -146,14 +123,14 @@ test('a record that cannot be written is an error: refused with a code, in the e
   );
 
   disk.free();
-  assert.equal((await ask(a, ...chat('practice'))).status, 200, 'with room again it works again');
+  assert.equal((await ask(a, 'main', ...chatAt(words))).status, 200, 'with room again it works again');
 });
 
 test('a provider that breaks its answer is an error to the agent and to the person, and on record as one', async (t) => {
   const provider = await practice(t);
   const a = await appliance(t, { config: configOf(provider, 'practice-cut') });
   await until(() => allRun(a), 30_000, a.output);
-  const streamed = await ask(a, ...chat('practice-cut', true));
+  const streamed = await ask(a, 'main', ...chatAt(words, 'practice-cut', true));
   assert.equal(
     streamed.code,
     18,
@@ -168,7 +145,7 @@ test('a provider that breaks its answer is an error to the agent and to the pers
     assert.ok(typeof line.error === 'string' && line.error !== '', JSON.stringify(line));
 
   await provider.close();
-  const gone = await ask(a, ...chat('practice'));
+  const gone = await ask(a, 'main', ...chatAt(words));
   assert.equal(gone.status, 502);
   assert.equal((JSON.parse(gone.body) as { error: { code: string } }).error.code, 'provider-unreachable');
 });

@@ -218,10 +218,11 @@ describe('the core on its own', () => {
       nonce: () => '0'.repeat(32),
       ...change,
     };
+    const shell = createShell(parts);
     const call = async (signal = new AbortController().signal): Promise<ShellEvent[]> => {
       const events: ShellEvent[] = [];
       const asked = { agent: 'main', command: 'echo', by: 'me' };
-      for await (const event of createShell(parts).call(asked, signal)) events.push(event);
+      for await (const event of shell.call(asked, signal)) events.push(event);
       return events;
     };
     return { call, lines, reports };
@@ -235,6 +236,19 @@ describe('the core on its own', () => {
     expiresAt: 'e',
     signature: 's',
   };
+
+  test('an agent that calls in a loop is refused before anything is written, until the minute is over', async () => {
+    let nowMs = 60_000_000;
+    const { call, lines } = shellWith({ now: () => nowMs });
+    for (let made = 0; made < 60; made++) await call();
+    const written = lines.length;
+    const [refused] = await call();
+    assert.match(JSON.stringify(refused), /has made 60 calls this minute/);
+    assert.equal(lines.length, written);
+    nowMs += 60_000;
+    await call();
+    assert.ok(lines.length > written);
+  });
 
   test('a call that cannot be recorded is refused and never asked', async () => {
     let asked = 0;

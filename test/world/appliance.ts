@@ -5,13 +5,16 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { homePaths } from '../../appliance/paths.ts';
+import { homePaths, socketPath } from '../../appliance/paths.ts';
 import { call } from '../../appliance/socket.ts';
+import { asUser, type User } from './user.ts';
 
 export const root = join(import.meta.dirname, '../..');
 
 export type Appliance = {
   home: string;
+  /** Its run folder. */
+  run: string;
   controllerPort: number;
   chatPort: number;
   controllerUrl: string;
@@ -29,8 +32,13 @@ export type Appliance = {
 export type ApplianceOptions = {
   /** YAML after the two ports. */
   config?: string;
-  /** Start as this uid (the test itself must be root). */
+  /** Start as this uid (the test itself must be root), with what else user.ts knows. */
   uid?: number;
+  groups?: number[];
+  forbidden?: boolean;
+  /** HOME, where an ordinary user's compile cache goes. */
+  account?: string;
+  path?: string;
   home?: string;
   controllerPort?: number;
   /** Before the start, with the home folder that exists already. */
@@ -60,23 +68,16 @@ export async function appliance(t: TestContext, options: ApplianceOptions = {}):
     chownSync(join(home, 'holdfast.yaml'), options.uid, options.uid);
   }
   options.prepare?.(home);
-  const as =
-    options.uid === undefined
-      ? []
-      : ['setpriv', '--reuid', String(options.uid), '--regid', String(options.uid), '--clear-groups', '--'];
-  const command = [
-    ...as,
-    process.execPath,
-    holdfast,
-    'up',
-    '--home',
-    home,
-    '--no-install',
-    ...(options.args ?? []),
-  ];
-  const child = spawn(command[0] ?? '', command.slice(1), {
+  const user: User | null = options.uid === undefined ? null : { ...options, uid: options.uid };
+  const as = (args: string[]): [string, string[]] => {
+    const plain = [process.execPath, holdfast, ...args];
+    const [program = '', ...rest] = user === null ? plain : asUser(user, plain);
+    return [program, rest];
+  };
+  const env = { PATH: options.path ?? process.env.PATH ?? '', HOME: options.account ?? home };
+  const child = spawn(...as(['up', '--home', home, '--no-install', ...(options.args ?? [])]), {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH ?? '', HOME: home },
+    env,
   });
   let output = '';
   child.stdout.on('data', (text: Buffer) => {
@@ -100,20 +101,25 @@ export async function appliance(t: TestContext, options: ApplianceOptions = {}):
     () => output,
   );
   if (child.exitCode !== null) throw new Error(`the appliance ended with ${child.exitCode}:\n${output}`);
+  const { instance } = homePaths(home);
+  const runFolder = options.uid ? `/tmp/holdfast-${options.uid}/${instance}` : homePaths(home).run;
   return {
     home,
+    run: runFolder,
     controllerPort,
     chatPort,
     controllerUrl: `http://127.0.0.1:${controllerPort}`,
     chatUrl: `http://localhost:${chatPort}`,
     setupCode: /setup code:\s*(\S+)/.exec(output)?.[1] ?? '',
     output: () => output,
-    socket: (name) => homePaths(home).socket(name),
+    socket: (name) => socketPath(runFolder, name),
     cli: (verb = '', ...args) =>
       // What comes after the command of `run` is the command's.
-      verb === 'run'
-        ? run(process.execPath, [holdfast, verb, '--home', home, ...args])
-        : run(process.execPath, [holdfast, verb, ...args, '--home', home]),
+      run(
+        ...as(verb === 'run' ? [verb, '--home', home, ...args] : [verb, ...args, '--home', home]),
+        undefined,
+        user === null ? process.env : env,
+      ),
     pid: child.pid ?? 0,
     stop,
   };
@@ -123,8 +129,9 @@ export function run(
   program: string,
   args: string[],
   input?: string,
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child: ChildProcess = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
   let stdout = '';
   let stderr = '';
   child.stdout?.on('data', (text: Buffer) => {

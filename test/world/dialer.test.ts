@@ -20,10 +20,15 @@ async function listen(t: TestContext, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function dialerTo(t: TestContext, port: number, maxConnections?: number): Promise<string> {
+async function dialerTo(t: TestContext, port: number, maxConnections?: number, startMs = 0): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'hf-dialer-'));
   const path = join(folder, 'sock');
-  const server = await serveDialer({ listen: { path }, port, ...(maxConnections ? { maxConnections } : {}) });
+  const server = await serveDialer({
+    listen: { path },
+    port,
+    startMs,
+    ...(maxConnections ? { maxConnections } : {}),
+  });
   t.after(() => {
     server.close();
     rmSync(folder, { recursive: true, force: true });
@@ -68,6 +73,18 @@ describe('the dialer', () => {
       createServer((_, res) => res.end('from the guest')),
     );
     assert.deepEqual(await answerOf(get(await dialerTo(t, port))), { status: 200, body: 'from the guest' });
+  });
+
+  it('waits for a guest that has just started', async (t) => {
+    const later = createServer((_, res) => res.end('awake'));
+    const free = await listen(t, later);
+    later.close();
+    await once(later, 'close');
+    const path = await dialerTo(t, free, undefined, 5_000);
+    const answer = answerOf(get(path));
+    await wait(250);
+    later.listen(free, '127.0.0.1');
+    assert.deepEqual(await answer, { status: 200, body: 'awake' });
   });
 
   it('says in HTTP that the guest does not answer', async (t) => {

@@ -34,6 +34,7 @@ export const notSaidPage = ({ agent, reason, hint, compose }: NotSaid): Html =>
     title: 'Not said',
     machine: 'chat',
     width: 'narrow',
+    kill: `/a/${agent}/kill`,
     body: html`${notice(`Not said: ${visible(reason)}.`, visible(hint))}
 ${compose}
 <p><a href="/a/${agent}">Back to ${agent}</a></p>`,

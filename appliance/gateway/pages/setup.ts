@@ -9,6 +9,13 @@ export function modelSetup(agent: string, of: AgentPart, part: GatewayPart): Htm
   if (of.modelReady) return undefined;
   const works = html`<p>Until then <code>/help</code>, <code>/status</code>, <code>/run COMMAND</code> and <code>/kill</code> work here.</p>`;
   const apply = html`<code>npm run -s holdfast -- config apply</code>`;
+  if (of.model && of.keyWithheld) {
+    return html`<section class="notice setup" aria-labelledby="setup"><h2 id="setup">No model is reachable for ${agent}: its key is not used</h2>
+<p>Its provider <b>${of.model.provider}</b> wants the key <code>secrets/llm/${of.keyWithheld}</code>. An ordinary user started Holdfast, so every process has that user's own id, and a real key is used only after an explicit yes in <code>holdfast.yaml</code>:</p>
+${pre('ordinaryUser:\n  holdKeys: true')}
+<p>Then run ${apply}. Or run Holdfast as root, where the key has a user id of its own.</p>
+${works}</section>`;
+  }
   if (of.model && of.keyMissing) {
     return html`<section class="notice setup" aria-labelledby="setup"><h2 id="setup">No model is reachable for ${agent}: a key is missing</h2>
 <p>Its provider <b>${of.model.provider}</b> wants the key file <code>secrets/llm/${of.keyMissing}</code> in the home folder. Put the key there, and nothing else in the file:</p>
@@ -53,7 +60,7 @@ const openai = (agent: string): string => `providers:
 ${modelOf(agent, 'openai', 'NAME')}`;
 
 /** Undefined while the world runs or nothing is known about it. */
-export function worldNotice(world: World | undefined): Html | undefined {
+export function worldNotice(world: World | undefined, pagesOnly = false): Html | undefined {
   if (!world || world.state === 'running') return undefined;
   const agent = visibleLine(world.agent);
   const why = world.why ? html`<p>${visible(world.why)}</p>` : '';
@@ -66,12 +73,19 @@ export function worldNotice(world: World | undefined): Html | undefined {
           : `${agent} is ${visibleLine(world.state)}.`;
     return html`<section class="notice" aria-label="World"><p><b>${words}</b></p>${why}</section>`;
   }
-  const missing = world.walls.filter((wall) => wall.state !== 'stands');
+  const missing = world.walls.filter((wall) => wall.state === 'missing');
+  const grouped = [...Map.groupBy(missing, (wall) => `${wall.detail}\n${wall.fix}`).values()];
   return html`<section class="notice setup" aria-labelledby="walls"><h2 id="walls">${agent} was not started: its world cannot be sealed</h2>
-${why}
-<dl>${missing.map(
-    (wall) => html`<div><dt>Missing wall: ${visibleLine(wall.wall)}</dt>
-<dd>${visible(wall.detail ?? '')}${wall.fix ? html`<pre>${visible(wall.fix)}</pre>` : ''}</dd></div>`,
+${grouped.length === 0 ? why : ''}
+<dl>${grouped.map(
+    (
+      same,
+    ) => html`<div><dt>Missing ${same.length === 1 ? 'wall' : 'walls'}: ${same.map((wall) => visibleLine(wall.wall)).join(', ')}</dt>
+<dd>${visible(same[0]?.detail ?? '')}${same[0]?.fix ? html`<pre>${visible(same[0].fix)}</pre>` : ''}</dd></div>`,
   )}</dl>
-<p><code>npm run -s holdfast -- doctor</code> shows all of them. <code>/run</code> does not need this world and works.</p></section>`;
+<p><code>npm run -s holdfast -- doctor</code> shows all of them. ${
+    pagesOnly
+      ? html`Nothing but these pages runs here: no agent, no tool, no model. Start Holdfast again after the fix.`
+      : html`<code>/run</code> does not need this world and works.`
+  }</p></section>`;
 }

@@ -1,4 +1,4 @@
-/** The AppArmor profile that lets an ordinary user build worlds on Ubuntu 24.04, where user namespaces are restricted. `holdfast doctor` prints it. */
+/** The AppArmor profile that lets an ordinary user build worlds on Ubuntu 24.04, where user namespaces are restricted. walls.ts gives it as the fix, so chat and `holdfast doctor` print it. */
 
 const profilePath = '/etc/apparmor.d/holdfast';
 
