@@ -57,12 +57,13 @@ export async function up(options: UpOptions): Promise<Up> {
   mkdirSync(resolve(options.home), { recursive: true, mode: 0o711 });
   const paths = homePaths(options.home);
   const { instance, home, run } = paths;
+  openRunFolder(run); // a planted one is refused before anything in it is believed
   await refuseSecond(paths.socket('launch'), home);
   const firstRun = createHome(home);
   const configFile = options.config ? resolve(options.config) : join(home, 'holdfast.yaml');
   let config = await readConfig(configFile, options.config === undefined);
   await refuseTakenPorts(config);
-  await sweep(home);
+  await sweep(paths);
 
   const root = process.getuid?.() === 0;
   openRunFolder(run);
@@ -85,7 +86,8 @@ export async function up(options: UpOptions): Promise<Up> {
       join(code, 'appliance/launcher/reaper.sh'),
       process.execPath,
       join(code, 'appliance/launcher/sweep.ts'),
-      home,
+      instance,
+      run,
     ],
     {
       stdio: ['pipe', 'ignore', 'ignore'],

@@ -2,12 +2,12 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { homePaths } from '../paths.ts';
+import type { Home } from '../paths.ts';
 import { findTrees, openCgroups } from '../world/cgroup.ts';
 import { removeContainers } from '../world/containers.ts';
 
-export async function sweep(home: string): Promise<void> {
-  const { instance, run } = homePaths(home);
+/** By instance and run folder, not by home: that may be gone by now. */
+export async function sweep({ instance, run }: Pick<Home, 'instance' | 'run'>): Promise<void> {
   await removeContainers(instance).catch(() => 0);
   stopOwnDockerd(run);
   if (process.getuid?.() === 0) {
@@ -59,4 +59,7 @@ function stopOwnDockerd(run: string): void {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await sweep(process.argv[2] ?? '');
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [, , instance, run] = process.argv;
+  if (instance && run) await sweep({ instance, run });
+}
