@@ -1,5 +1,6 @@
 /** The table of what runs: a pure function of the configuration. The launcher starts from it and the systemd units are rendered from it. */
 import { createHash } from 'node:crypto';
+import { Problem } from './problem.ts';
 
 /** The configuration as config.ts hands it out: parsed, defaults filled in. Repeated here as a type so that this file needs no package. */
 export type Config = {
@@ -167,6 +168,7 @@ export const processRow = (name: string, rest: Partial<Process> & { uid: number 
 
 export function manifest(config: Config, at: Circumstances): Manifest {
   const base = config.uids.base ?? defaultBase(at.instance);
+  guard(Object.keys(config.agents), base);
   const uid = (place: string): number => base + places.indexOf(place);
   const group = (name: string): number => base + groupsFrom + groupPlaces.indexOf(name);
   const agents = Object.keys(config.agents);
@@ -371,6 +373,21 @@ export function manifest(config: Config, at: Circumstances): Manifest {
       { name: 'tools', runs: ['provisioning/tools.ts'], why: 'installs Docker and builds the tool image' },
     ],
   };
+}
+
+/** Root makes folders by these names and gives files to these numbers: whoever parsed them, they are what they must be. */
+function guard(agents: string[], base: number): void {
+  const odd = agents.find((agent) => !/^[a-z][a-z0-9-]{0,30}$/.test(agent));
+  if (odd !== undefined)
+    throw new Problem('bad-agent', 422, 'an agent has an impossible name', 'Use a-z, 0-9 and -.');
+  if (!Number.isSafeInteger(base) || base < 100_000) {
+    throw new Problem(
+      'bad-uids',
+      422,
+      'uids.base is not a number from 100000 up',
+      'Correct it in holdfast.yaml.',
+    );
+  }
 }
 
 /** The group of a control socket: who may connect to it is in that group, by number. */

@@ -1,14 +1,12 @@
 /** The developer's launcher, behind `npm start`: makes the home, reads the configuration, builds the house from the manifest, and ends everything with itself. Called by cli/up.ts. */
-import { execFile, spawn, spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { compileFilter, machineArch } from '../sandbox/seccomp.ts';
-import { type Mistake, mistakeLine } from './config/mistake.ts';
 import { readLatch } from './keeper/latch.ts';
 import { prepareCache } from './launcher/cache.ts';
+import { parseText, readConfig } from './launcher/configuration.ts';
 import { serveLaunch } from './launcher/control.ts';
 import { createHome, replaceFile, writeEtc } from './launcher/home.ts';
 import { createHouse, type House, openRunFolder } from './launcher/house.ts';
@@ -61,7 +59,7 @@ export async function up(options: UpOptions): Promise<Up> {
   await refuseSecond(paths.socket('launch'), home);
   const firstRun = createHome(home);
   const configFile = options.config ? resolve(options.config) : join(home, 'holdfast.yaml');
-  let config = await readConfig(configFile, options.config === undefined);
+  let config = await readConfig(code, configFile, options.config === undefined);
   await refuseTakenPorts(config);
   await sweep(paths);
 
@@ -137,7 +135,13 @@ export async function up(options: UpOptions): Promise<Up> {
     },
     config: () => config,
     configText: () => readFileSync(configFile, 'utf8'),
-    parse: (text) => parseText(run, text),
+    // Without walls there is no view to parse in, and no guest, proxy or key either.
+    parse: (text) =>
+      walled
+        ? parseText(ground, warmUid(config, instance), configFile, text)
+        : Promise.reject(
+            new Problem('no-walls', 503, 'a change cannot be applied here', 'Edit the file and start again.'),
+          ),
     setConfig: (next, text) => {
       config = next;
       replaceFile(configFile, text, 0o644);
@@ -219,44 +223,6 @@ async function refuseSecond(launchSocket: string, home: string): Promise<void> {
       `a Holdfast already runs from ${home}`,
       'End it, or choose another folder: --home DIR.',
     );
-}
-
-/** The configuration is read by a job, because this process, being root, imports no package. A home without one gets the commented example. */
-async function readConfig(file: string, create: boolean): Promise<Config> {
-  const job = (argument: string): Promise<{ stdout: string; stderr: string }> =>
-    promisify(execFile)(process.execPath, [join(code, 'appliance/processes/config.ts'), argument], {
-      env: { PATH: '/usr/bin:/bin' },
-      maxBuffer: 4 * 1024 * 1024,
-    }).catch((error: { stdout?: string; stderr?: string }) => ({
-      stdout: error.stdout ?? '',
-      stderr: error.stderr ?? '',
-    }));
-  if (create && !existsSync(file)) replaceFile(file, (await job('--example')).stdout, 0o644);
-  const answer = await job(file);
-  let said: { config?: Config; mistakes?: Mistake[] };
-  try {
-    said = JSON.parse(answer.stdout) as typeof said;
-  } catch {
-    throw new Problem(
-      'config',
-      422,
-      `${file} cannot be read: ${answer.stderr.trim().split('\n').at(-1)}`,
-      'This is a fault of Holdfast.',
-    );
-  }
-  if (said.config) return said.config;
-  const lines = (said.mistakes ?? []).map((mistake) => mistakeLine(file, mistake));
-  throw new Problem('config', 422, lines.join('\n'), 'Mend the file; nothing was started.');
-}
-
-async function parseText(run: string, text: string): Promise<Config> {
-  const file = join(run, `config-${randomUUID()}.yaml`);
-  try {
-    replaceFile(file, text, 0o600);
-    return await readConfig(file, false);
-  } finally {
-    rmSync(file, { force: true });
-  }
 }
 
 async function refuseTakenPorts(config: Config): Promise<void> {

@@ -22,7 +22,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { processRow } from '../manifest.ts';
 import { view } from '../paths.ts';
-import { type Ground, launch } from '../world/launch.ts';
+import type { Ground } from '../world/launch.ts';
+import { runOnce } from '../world/once.ts';
 
 const insideUser = 1000; // the uid that every process has in its own user namespace
 const withinMs = 60_000;
@@ -78,7 +79,7 @@ async function make(ground: Ground, uid: number, root: string, folder: string): 
   }
 }
 
-function run(ground: Ground, uid: number, into: string): Promise<void> {
+async function run(ground: Ground, uid: number, into: string): Promise<void> {
   const roots = globSync('appliance/processes/*.ts', { cwd: ground.code })
     .filter((file) => !file.endsWith('/launcher.ts')) // that is us, and it does begin without doors
     .map((file) => `${view.code}/${file}`);
@@ -88,18 +89,7 @@ function run(ground: Ground, uid: number, into: string): Promise<void> {
     runs: ['appliance/launcher/warm.ts', ...roots],
     env: { NODE_COMPILE_CACHE: view.cache, PATH: '/usr/bin' },
   });
-  const { child, kill } = launch({ ...ground, cache: into, cacheWritable: true }, row, [], null);
-  const timer = setTimeout(kill, withinMs);
-  return new Promise((resolve) => {
-    child.stdout?.resume();
-    child.stderr?.resume();
-    child.once('error', () => resolve());
-    child.once('close', () => {
-      clearTimeout(timer);
-      ground.cgroups?.remove(row.name);
-      resolve();
-    });
-  });
+  await runOnce({ ...ground, cache: into, cacheWritable: true }, row, null, withinMs);
 }
 
 /** Ours and read-only: an entry is code, so nobody who runs from it may write it. From the top down, and by descriptor: what was made as another uid can hold links. */

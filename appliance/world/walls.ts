@@ -3,8 +3,9 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import type { Process } from '../manifest.ts';
 import { asProblemJson } from '../problem.ts';
 import { installProfile } from './apparmor.ts';
-import { type Ground, launch } from './launch.ts';
+import type { Ground } from './launch.ts';
 import { openNamespace } from './namespace.ts';
+import { runOnce } from './once.ts';
 import type { Seen } from './probe.ts';
 
 export type Wall = {
@@ -17,6 +18,7 @@ export type Wall = {
 
 const walls = ['network', 'mounts', 'processes', 'privileges', 'system calls'] as const;
 const none = '0000000000000000';
+const probeWithinMs = 20_000; // a slow card starts node in five
 const allowedRoot = [
   'bin',
   'dev',
@@ -58,35 +60,19 @@ export async function checkWalls(
   }
 }
 
-function look(ground: Ground, guest: Process, namespacePid: number): Promise<Seen> {
+async function look(ground: Ground, guest: Process, namespacePid: number): Promise<Seen> {
   const probe: Process = {
     ...guest,
     name: `probe@${guest.guest}`,
     runs: ['appliance/world/probe.ts'],
     env: { PATH: '/usr/bin' },
   };
-  const { child, kill } = launch(ground, probe, [], namespacePid);
-  return new Promise((resolve, reject) => {
-    let out = '';
-    let said = '';
-    child.stdout?.on('data', (text: Buffer) => {
-      out = (out + text.toString()).slice(0, 65_536);
-    });
-    child.stderr?.on('data', (text: Buffer) => {
-      said = (said + text.toString()).slice(0, 4096);
-    });
-    const timer = setTimeout(kill, 20_000);
-    child.once('error', reject);
-    child.once('close', () => {
-      clearTimeout(timer);
-      ground.cgroups?.remove(probe.name);
-      try {
-        resolve(JSON.parse(out) as Seen);
-      } catch {
-        reject(new Error(`the world cannot be built: ${said.trim() || 'its probe said nothing'}`));
-      }
-    });
-  });
+  const { stdout, stderr } = await runOnce(ground, probe, namespacePid, probeWithinMs);
+  try {
+    return JSON.parse(stdout) as Seen;
+  } catch {
+    throw new Error(`the world cannot be built: ${stderr.trim() || 'its probe said nothing'}`);
+  }
 }
 
 function judge(ground: Ground, guest: Process, seen: Seen): Wall[] {

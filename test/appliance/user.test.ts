@@ -23,7 +23,7 @@ import { approve, asked, operatorOf, password } from '../world/operator.ts';
 import { asUser, folderOf, processesOf } from '../world/user.ts';
 
 // Nobody else's: what runs under it was started here.
-const uid = 61_234;
+const uid = 61_434;
 const account = folderOf(uid);
 after(() => {
   rmSync(account, { recursive: true, force: true });
