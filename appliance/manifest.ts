@@ -319,6 +319,7 @@ export function manifest(config: Config, at: Circumstances): Manifest {
       writes: [folder('gateway')],
       part: {
         instance: at.instance,
+        home: at.home,
         controllerPort: config.controller.port,
         chatPort: config.chat.port,
         waitSeconds: config.approvals.waitSeconds,

@@ -32,6 +32,10 @@ export type UpOptions = {
 };
 
 export type Up = {
+  /** Its real path. */
+  home: string;
+  /** It started killed, and so stays. */
+  killed: boolean;
   controllerUrl: string;
   chatUrl: string;
   /** The first code that the controller shows on a first run. */
@@ -132,6 +136,11 @@ export async function up(options: UpOptions): Promise<Up> {
     killed: () => killed,
     setKilled: (now) => {
       killed = now;
+      options.say(
+        now
+          ? `KILLED: everything is stopped until you re-arm, at ${controllerUrl}/killed or by \`holdfast rearm --reason TEXT\``
+          : 're-arming',
+      );
     },
     config: () => config,
     configText: () => readFileSync(configFile, 'utf8'),
@@ -175,7 +184,7 @@ export async function up(options: UpOptions): Promise<Up> {
     );
   }
   addToTrail(home, 'changelog', `holdfast starts (${ground.mode} mode, instance ${instance})`);
-  await house.apply(config, { killed });
+  await house.apply(config, { killed, awaitGuests: true });
   addToTrail(home, 'report', startReport(house, killed));
   if (walled) {
     tools = startTools({ code, run, noInstall: options.noInstall }, options.say);
@@ -190,6 +199,8 @@ export async function up(options: UpOptions): Promise<Up> {
   }
 
   return {
+    home,
+    killed,
     controllerUrl,
     chatUrl,
     setupCode,

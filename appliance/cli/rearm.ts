@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { exit } from './exit.ts';
 import { facts, list, words } from './facts.ts';
-import { json, say, table } from './print.ts';
+import { json, note, say, table } from './print.ts';
 import { reach } from './reach.ts';
 import { verb } from './verb.ts';
 
@@ -17,6 +17,10 @@ export function rearmVerb(program: Command): void {
     { json: true },
     (command) => command.requiredOption('--reason <text>', 'why it is safe now, for the record'),
     async ({ home, reason, json: asJson }) => {
+      if (reason.trim().length < 3) {
+        note('holdfast: a reason has at least 3 characters: it is put on record');
+        return exit.usage;
+      }
       const answer = facts(
         await reach(home).call('decide', 'POST /rearm', { reason }, { timeoutMs: rearmMs }),
       );

@@ -21,7 +21,10 @@ export function runVerb(program: Command): void {
         .option('--agent <name>', 'whose workspace it sees', 'main')
         .option('--timeout <seconds>', 'end it after so long', whole(1, 86_400))
         .passThroughOptions()
-        .addHelpText('after', '\nExit code: that of the command; 3 refused, 124 timed out, 4 not running.'),
+        .addHelpText(
+          'after',
+          "\nOptions go before the command; what follows it is the command's.\nExit code: that of the command; 3 refused, 124 timed out, 4 not running.",
+        ),
     async ({ home, agent, timeout, json: asJson }, args) => {
       const body = {
         agent,

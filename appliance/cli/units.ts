@@ -69,11 +69,19 @@ export function unitsVerb(program: Command): void {
       mkdirSync(out, { recursive: true });
       for (const [name, unit] of Object.entries(units)) writeFileSync(join(out, name), unit, { mode: 0o644 });
       if (asJson) json({ out: resolve(out), version: parsed.digest, files: Object.keys(units) });
-      else say(`${Object.keys(units).length} files in ${resolve(out)}, for configuration ${parsed.digest}`);
+      else
+        say(
+          `${Object.keys(units).length} files in ${resolve(out)}, for configuration ${parsed.digest}\n${nextSteps}`,
+        );
       return exit.ok;
     },
   );
 }
+
+const nextSteps = `The code goes to /opt/holdfast, the home folder to /var/lib/holdfast. Then, as root:
+  cp *.service *.socket *.target /etc/systemd/system/; cp *sysusers* /etc/sysusers.d/; cp *tmpfiles* /etc/tmpfiles.d/
+  systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload
+What writes the processes' parts of the configuration comes with the image: until then these units are for reading and checking.`;
 
 function groupOnThisMachine(name: string): number | undefined {
   if (!existsSync('/etc/group')) return undefined;

@@ -28,3 +28,18 @@ export function createActs(ledger: Pick<Ledger, 'append'>): RecordAct {
     }
   };
 }
+
+const sentences: Record<string, (act: Act) => string> = {
+  approve: (act) => `said yes to call ${String(act.id ?? '')} of ${String(act.agent ?? 'an agent')}`,
+  deny: (act) => `said no to call ${String(act.id ?? '')} of ${String(act.agent ?? 'an agent')}`,
+  'config-apply': (act) => `applied configuration ${String(act.version ?? '').slice(0, 12)}`,
+  'agent-add': (act) => `added agent ${String(act.agent ?? '')}`,
+  'agent-remove': (act) => `removed agent ${String(act.agent ?? '')}; its files stay`,
+  setup: () => 'became the operator with the setup code',
+};
+
+/** For shared/CHANGELOG.md: what was decided or changed. Logins stay in the ledger; kill and re-arm are the keeper's to tell. */
+export function told(act: Act): string | undefined {
+  const sentence = Object.hasOwn(sentences, act.act) ? sentences[act.act] : undefined;
+  return sentence && `${act.by} (${act.from}) ${sentence(act)}`;
+}

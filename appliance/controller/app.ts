@@ -2,6 +2,8 @@
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import { assetCaching, assets } from '../view/stylesheet.ts';
+import { command } from '../view/words.ts';
+import { createLastDecided } from './decided.ts';
 import { ownRequestsOnly, strictAnswers } from './headers.ts';
 import { createHouse } from './house.ts';
 import { type Env, membersOnly } from './member.ts';
@@ -14,14 +16,14 @@ import { setupRoutes } from './pages/setup.ts';
 
 type Pages = LoginParts & OverviewParts & KilledParts & ExchangeParts;
 
-export type AppParts = Omit<Pages, 'house'> & {
+export type AppParts = Omit<Pages, 'house' | 'decided'> & {
   /** The machine's name, for the frame. */
   machine: string;
 };
 
 export function createApp(given: AppParts): Hono<Env> {
   const house = createHouse(given);
-  const parts: Pages = { ...given, house };
+  const parts: Pages = { ...given, house, decided: createLastDecided(given.now) };
   const { origins, sessions, operator } = given;
   const home = html`<a href="${origins.controller}/">${origins.controller}</a>`;
   const app = new Hono<Env>();
@@ -48,7 +50,7 @@ export function createApp(given: AppParts): Hono<Env> {
       c,
       401,
       'You are logged out, so nothing was done.',
-      html`<a href="/login">Log in</a>. To stop everything without a login: <code>holdfast kill</code>.`,
+      html`<a href="/login">Log in</a>. To stop everything without a login: <code>${command('kill')}</code>.`,
     );
   app.use(membersOnly({ sessions, operator, stranger }));
   app.route('/', overviewRoutes(parts));

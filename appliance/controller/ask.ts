@@ -5,6 +5,7 @@ import type { Approval } from '../approvals/approval.ts';
 import type { Answer, Inbox } from '../approvals/inbox.ts';
 import { Problem } from '../problem.ts';
 import type { Routes } from '../socket.ts';
+import { command } from '../view/words.ts';
 import { parsed } from './boundary.ts';
 import type { Launcher } from './launcher.ts';
 
@@ -29,7 +30,7 @@ export function askRoutes(parts: { inbox: Inbox; launcher: Launcher; agents: () 
     'POST /approvals': async ({ body }) => {
       const ask = parsed(askSchema, body);
       if (!agents().includes(ask.agent))
-        throw new Problem('no-agent', 404, 'there is no such agent', 'See `holdfast agent list`.');
+        throw new Problem('no-agent', 404, 'there is no such agent', `See \`${command('agent list')}\`.`);
       return answerJson(await inbox.ask(ask));
     },
     'GET /approvals/:id': async ({ params, query, signal }) => {

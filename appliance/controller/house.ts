@@ -12,7 +12,8 @@ import type { Arming, Keeper } from './keeper.ts';
 export type Page = {
   title: string;
   body: Html;
-  current?: '/' | '/exchanges';
+  /** The page of `/logout` holds that form itself. */
+  current?: '/' | '/exchanges' | '/logout';
   refresh?: { seconds: number; href: string } | undefined;
   width?: 'narrow' | 'wide';
   /** Where the page has asked already. */
@@ -56,7 +57,7 @@ export function createHouse(parts: {
         { href: `${origins.chat}/`, name: 'Chat' },
       ],
       kill: '/kill',
-      logout: '/logout',
+      logout: current === '/logout' ? undefined : '/logout',
       refresh,
       width: width ?? 'wide',
       body,

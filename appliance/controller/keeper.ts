@@ -62,7 +62,8 @@ export function createKeeper(sockets: { trip: string; rearm: string }): Keeper {
         return {
           state,
           epoch,
-          sinceMs: since,
+          // The moment of the press, as its receipt says it: the latch is written a little later.
+          sinceMs: state === 'killed' ? (receipt?.at ?? since) : since,
           reason: reason ?? null,
           receipt: receipt ?? null,
           answers: true,

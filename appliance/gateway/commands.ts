@@ -1,18 +1,20 @@
 /** The slash commands of the chat, which work without a model. say.ts looks here first. */
 import { asProblemJson, Problem } from '../problem.ts';
+import { clockTime, command, stepWords } from '../view/words.ts';
 import type { KeeperState, Neighbours, World } from './neighbours.ts';
 import type { AgentPart } from './part.ts';
-import { plaintext } from './plaintext.ts';
+import { plainLine, plaintext } from './plaintext.ts';
 import type { Turns } from './turn.ts';
 
-export type Command = { name: 'help' | 'status' | 'kill' | 'run'; rest: string };
-
-export const help = `/help             this list
+const list = `/help             this list
 /status           state, world, model, what waits for you
 /run COMMAND      run a shell command in the sandbox, after your yes in the controller
 /kill [REASON]    stop everything, at once
 
 Anything else is said to the agent.`;
+
+/** `wrong` is what help says first. */
+export type Command = { name: 'status' | 'kill' | 'run'; rest: string } | { name: 'help'; wrong?: string };
 
 /** Undefined when it is no command. An unknown one gives help, because a typed-wrong /kill must not go to a model. */
 export function parseCommand(text: string): Command | undefined {
@@ -21,8 +23,13 @@ export function parseCommand(text: string): Command | undefined {
   const [, name = '', rest = ''] = found;
   if (name === 'status' || name === 'kill') return { name, rest };
   if (name === 'run' && rest !== '') return { name, rest };
-  return { name: 'help', rest: '' };
+  if (name === 'run') return { name: 'help', wrong: '/run needs a command to run.' };
+  if (name === '' || name === 'help') return { name: 'help' };
+  return { name: 'help', wrong: `unknown command /${plainLine(name, 40)}` };
 }
+
+export const help = (wrong: string | undefined): string =>
+  wrong === undefined ? list : `${wrong}\n\n${list}`;
 
 export async function kill(
   neighbours: Neighbours,
@@ -36,15 +43,17 @@ export async function kill(
       'not-killed',
       502,
       `the press did not get through: ${asProblemJson(error).title}`,
-      'Without a keeper every door closes within a second. To be sure, press Ctrl-C where Holdfast was started, or run `holdfast kill`.',
+      `Without a keeper every door closes within a second. To be sure, press Ctrl-C where Holdfast was started, or run \`${command('kill')}\`.`,
       error,
     );
   });
   for (const turn of turns.all()) turn.stop(`everything was stopped: ${why}`);
-  const steps = receipt.steps.map(
-    (step) =>
-      `  ${step.ok ? 'done  ' : 'FAILED'}  ${step.name} (${Math.round(step.ms)} ms)${step.detail ? `: ${step.detail}` : ''}`,
-  );
+  const steps = receipt.steps
+    .toSorted((one, other) => one.ms - other.ms)
+    .map(
+      (step) =>
+        `  ${step.ok ? 'done  ' : 'FAILED'}  ${stepWords(step.name)} (${Math.round(step.ms)} ms)${step.detail ? `: ${step.detail}` : ''}`,
+    );
   return plaintext(
     [
       `State: ${receipt.state}. Receipt ${receipt.id}.`,
@@ -80,7 +89,7 @@ export async function status(neighbours: Neighbours, turns: Turns, of: StatusOf)
 }
 
 const stateWords = (now: KeeperState): string =>
-  `${now.state}${now.since ? ` since ${new Date(now.since).toISOString()}` : ''}${now.reason ? ` (${now.reason})` : ''}`;
+  `${now.state}${now.since ? ` since ${clockTime(now.since, Date.now())}` : ''}${now.reason ? ` (${now.reason})` : ''}`;
 
 function worldWords(worlds: World[], agent: string): string {
   const world = worlds.find((each) => each.agent === agent);

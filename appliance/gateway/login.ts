@@ -4,7 +4,7 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { Problem } from '../problem.ts';
 import type { Neighbours } from './neighbours.ts';
-import { arrived } from './pages/message.ts';
+import { arrived, loggedOutPage } from './pages/message.ts';
 
 export type Operator = { Variables: { operator: string; session: string } };
 
@@ -87,11 +87,12 @@ export function loginRoutes(parts: LoginParts, check: ReturnType<typeof createCh
     // A redirect would still be the other site's navigation, and a Strict cookie would stay behind.
     return c.html(arrived());
   });
+  app.get('/logged-out', (c) => c.html(loggedOutPage(parts.controller())));
   app.post('/logout', needsSession(check, parts.controller), async (c) => {
     check.forget(c.get('session'));
     await parts.neighbours.end(c.get('session'));
     deleteCookie(c, sessionCookie, { path: '/' });
-    return c.redirect('/', 303);
+    return c.redirect('/logged-out', 303);
   });
   return app;
 }

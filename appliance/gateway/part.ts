@@ -1,4 +1,5 @@
 /** The gateway's part of the configuration. processes/gateway.ts parses it at the start and at each live change. */
+import { join } from 'node:path';
 import { z } from 'zod';
 
 const agent = z.object({
@@ -19,6 +20,7 @@ const agent = z.object({
 /** Ours to us: the launcher writes it, so fields that this process has no use for are dropped, not refused. */
 export const gatewayPart = z.object({
   instance: z.string(),
+  home: z.string().optional().describe('The home folder, absolute, for recipes that can be pasted.'),
   controllerPort: z.number().int(),
   chatPort: z.number().int(),
   providers: z
@@ -36,7 +38,16 @@ export type AgentPart = z.infer<typeof agent>;
 export const agentOf = (part: GatewayPart, name: string): AgentPart | undefined =>
   Object.hasOwn(part.agents, name) ? part.agents[name] : undefined;
 
+/** A path in the home folder: absolute where the launcher said where that is. */
+export const inHome = (part: GatewayPart, path: string): string =>
+  part.home === undefined ? path : join(part.home, path);
+
 export const controllerUrl = (part: GatewayPart): string => `http://127.0.0.1:${part.controllerPort}`;
+
+export const chatUrl = (part: GatewayPart): string => new URL(`http://localhost:${part.chatPort}`).href;
+
+/** Where the receipt of a kill stands, and the way back. */
+export const killedUrl = (part: GatewayPart): string => `${controllerUrl(part)}/killed`;
 
 /** Where the operator says yes or no. */
 export const approvalsUrl = (part: GatewayPart): string => `${controllerUrl(part)}/#approvals`;

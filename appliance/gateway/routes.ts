@@ -4,15 +4,24 @@ import { bodyLimit } from 'hono/body-limit';
 import { asProblemJson, Problem } from '../problem.ts';
 import type { StateWord } from '../view/state.ts';
 import { assetCaching, assets } from '../view/stylesheet.ts';
+import { command } from '../view/words.ts';
 import { answerHeaders, guardRequest, type Site } from './headers.ts';
 import type { History } from './history.ts';
 import { createCheck, loginRoutes, needsSession, type Operator } from './login.ts';
 import type { Neighbours } from './neighbours.ts';
 import { chatPage, composer } from './pages/chat.ts';
 import { notSaidPage, problemPage } from './pages/message.ts';
-import { modelSetup, worldNotice } from './pages/setup.ts';
+import { killedNotice, modelSetup, worldNotice } from './pages/setup.ts';
 import { chatSheet } from './pages/sheet.ts';
-import { type AgentPart, agentOf, approvalsUrl, controllerUrl, type GatewayPart } from './part.ts';
+import {
+  type AgentPart,
+  agentOf,
+  approvalsUrl,
+  chatUrl,
+  controllerUrl,
+  type GatewayPart,
+  killedUrl,
+} from './part.ts';
 import type { Say } from './say.ts';
 import type { Turns } from './turn.ts';
 
@@ -34,20 +43,22 @@ export function createChat(parts: ChatParts): Hono<Operator> {
   const check = createCheck(login);
   const app = new Hono<Operator>();
 
-  app.use(answerHeaders(site), guardRequest(site));
-  app.onError((error, c) => {
-    if (!(error instanceof Problem)) parts.onFault(error);
-    const problem = asProblemJson(error);
-    return c.html(problemPage(problem), problem.status as 500);
-  });
-  app.notFound(() => {
-    throw new Problem('no-page', 404, 'there is no such page', '');
-  });
+  app.use(answerHeaders(site));
+  // Before the guard: they tell nothing, and the page that refuses a wrong address wears them.
   for (const each of [...assets, chatSheet]) {
     app.get(each.path, (c) =>
       c.body(each.body, 200, { 'content-type': each.type, 'cache-control': assetCaching }),
     );
   }
+  app.use(guardRequest(site));
+  app.onError((error, c) => {
+    if (!(error instanceof Problem)) parts.onFault(error);
+    const problem = asProblemJson(error);
+    return c.html(problemPage(problem, chatUrl(parts.part())), problem.status as 500);
+  });
+  app.notFound(() => {
+    throw new Problem('no-page', 404, 'there is no such page', '');
+  });
   app.use(
     bodyLimit({
       maxSize: maxBodyBytes,
@@ -62,12 +73,7 @@ export function createChat(parts: ChatParts): Hono<Operator> {
   app.get('/', (c) => {
     const [first] = Object.keys(parts.part().agents);
     if (first === undefined) {
-      throw new Problem(
-        'no-agent',
-        404,
-        'there is no agent',
-        'Add one: npm run -s holdfast -- agent add NAME',
-      );
+      throw new Problem('no-agent', 404, 'there is no agent', `Add one: ${command('agent add NAME')}`);
     }
     return c.redirect(`/a/${first}`, 302);
   });
@@ -84,6 +90,10 @@ export function createChat(parts: ChatParts): Hono<Operator> {
       parts.neighbours.approvals(agent).catch(() => []), // as above
     ]);
     const part = parts.part();
+    // Read together, with nothing awaited between: an answer is either open or kept.
+    const entries = [...parts.history(agent).entries()];
+    const turn = parts.turns.open(agent);
+    const folded = entries.length > 0 || turn !== undefined;
     const pieces = chatPage({
       agent,
       machine: part.instance,
@@ -95,13 +105,14 @@ export function createChat(parts: ChatParts): Hono<Operator> {
       notices: [
         worldNotice(
           worlds.find((world) => world.agent === agent),
+          folded,
           part.pagesOnly,
         ),
-        part.pagesOnly ? undefined : modelSetup(agent, of, part),
+        part.pagesOnly ? undefined : modelSetup(agent, of, part, folded),
+        state === 'killed' ? killedNotice(killedUrl(part)) : undefined,
       ].filter((each) => each !== undefined),
-      // Read together, with nothing awaited between: an answer is either open or kept.
-      entries: [...parts.history(agent).entries()],
-      turn: parts.turns.open(agent),
+      entries,
+      turn,
       asked,
       approvalsUrl: approvalsUrl(part),
       // A controller that does not answer is no session: the page ends, the answer goes on.

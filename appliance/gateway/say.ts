@@ -1,9 +1,11 @@
 /** What a person says to an agent: a command is answered here, everything else opens a turn with the guest. The chat page and the `turn` socket call it. */
+
+import { command as cli } from '../view/words.ts';
 import { help, kill, parseCommand, status } from './commands.ts';
 import { askGuest, type ChatMessage } from './guest.ts';
 import type { Entry, History } from './history.ts';
 import type { Neighbours } from './neighbours.ts';
-import { agentOf, approvalsUrl, controllerUrl, type GatewayPart } from './part.ts';
+import { agentOf, approvalsUrl, type GatewayPart, inHome, killedUrl } from './part.ts';
 import { plainLine, plaintext } from './plaintext.ts';
 import { runSource } from './run.ts';
 import type { Source, Turn, Turns } from './turn.ts';
@@ -29,7 +31,10 @@ export function createSay(parts: SayParts): Say {
     const who = plainLine(by, 64);
     const of = agentOf(parts.part(), agent);
     if (!of)
-      return refused(`there is no agent ${plainLine(agent, 40)}`, 'Add it with `holdfast agent add NAME`.');
+      return refused(
+        `there is no agent ${plainLine(agent, 40)}`,
+        `Add it with \`${cli('agent add NAME')}\`.`,
+      );
     if (text === '') return refused('there was nothing to say', '/help lists the commands.');
     if (text.length > maxTextChars) {
       return refused(
@@ -44,7 +49,7 @@ export function createSay(parts: SayParts): Say {
       history.add({ from: 'holdfast', text: words, end: 'done' });
       return { answer: words };
     };
-    if (command?.name === 'help') return answer(help);
+    if (command?.name === 'help') return answer(help(command.wrong));
     if (command?.name === 'kill') return answer(await kill(parts.neighbours, parts.turns, command.rest, who));
     if (command?.name === 'status') {
       const { neighbours, turns } = parts;
@@ -77,18 +82,19 @@ export function createSay(parts: SayParts): Say {
 const refused = (reason: string, hint: string): Said => ({ refused: { reason, hint } });
 
 const noModel = (part: GatewayPart, agent: string): Said => {
-  const { keyMissing: missing, keyWithheld } = agentOf(part, agent) ?? {};
+  const { model, keyMissing: missing, keyWithheld } = agentOf(part, agent) ?? {};
+  const apply = `then run \`${cli('config apply')}\``;
   if (keyWithheld !== undefined) {
     return refused(
       `no model is reachable for ${agent}: the key ${keyWithheld} is not used, because an ordinary user started Holdfast`,
-      'Your explicit yes is `ordinaryUser: { holdKeys: true }` in holdfast.yaml, then `holdfast config apply`; or run Holdfast as root.',
+      `Your explicit yes is \`ordinaryUser: { holdKeys: true }\` in holdfast.yaml, ${apply}; or run Holdfast as root.`,
     );
   }
   return refused(
-    `no model is reachable for ${agent}`,
+    model ? `no model is reachable for ${agent}` : `no model is configured for ${agent}`,
     missing
-      ? `Put the provider's key into secrets/llm/${missing} (mode 0600), then run \`holdfast config apply\`.`
-      : `Set agents.${agent}.model in holdfast.yaml, then run \`holdfast config apply\`. The chat page shows how. /help, /status, /run and /kill work without one.`,
+      ? `Put the provider's key into ${inHome(part, `secrets/llm/${missing}`)} (mode 0600), ${apply}.`
+      : `Set agents.${agent}.model in ${inHome(part, 'holdfast.yaml')}, ${apply}. The chat page shows how. /help, /status, /run and /kill work without one.`,
   );
 };
 
@@ -101,12 +107,11 @@ async function notSealed(parts: SayParts, agent: string): Promise<Said | undefin
   const [fix] = fixes.filter((each) => !each.includes('\n'));
   return refused(
     `${agent} was not started, because its world cannot be sealed${world.why ? `: ${plainLine(world.why)}` : ''}`,
-    fix ?? 'The chat page and `holdfast doctor` show what to do.',
+    fix ?? `The chat page and \`${cli('doctor')}\` show what to do.`,
   );
 }
 
 async function notArmed(parts: SayParts): Promise<Said | undefined> {
-  const url = controllerUrl(parts.part());
   // A keeper that does not answer is a closed door, like everywhere else.
   const now = await parts.neighbours
     .keeperState()
@@ -114,7 +119,7 @@ async function notArmed(parts: SayParts): Promise<Said | undefined> {
   if (now.state === 'armed') return undefined;
   const why = now.reason ? `: ${plainLine(now.reason)}` : '';
   return now.state === 'killed'
-    ? refused(`everything is stopped${why}`, `Re-arm at ${url} when you are ready.`)
+    ? refused(`everything is stopped${why}`, `Re-arm at ${killedUrl(parts.part())} when you are ready.`)
     : refused(
         `the doors are closed for the moment${why}`,
         'They open by themselves when the keeper beats again; try again.',

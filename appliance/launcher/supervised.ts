@@ -179,6 +179,7 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
       // SIGKILL is sent; the kernel takes a moment to end all of them.
       const until = Date.now() + 2000;
       while (struck?.living() && Date.now() < until) await elapsed(5);
+      ground.cgroups?.remove(row.name); // a receipt lists what is there, not what was
     },
   };
 }

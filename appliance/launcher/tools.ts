@@ -38,13 +38,15 @@ export function startTools(
     env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: homedir(), LANG: 'C.UTF-8' },
   });
   let failed: Line | undefined;
+  let busy = false; // where all is there already, a start says nothing of it
   let said = '';
   createInterface({ input: job.stdout }).on('line', (text) => {
     const line = parse(text);
     if (!line?.phase) return;
     if (line.state === 'failed') failed = line;
     status = { state: 'installing', phase: line.phase, ...(line.detail ? { detail: line.detail } : {}) };
-    say(`tools: ${line.phase} ${line.state ?? ''} ${line.detail ?? ''}`.trimEnd());
+    busy ||= line.state !== 'done';
+    if (busy) say(`tools: ${line.phase}: ${line.detail ?? line.state ?? ''}`);
   });
   job.stderr.on('data', (text: Buffer) => {
     said = (said + text.toString()).slice(-1000);
@@ -66,7 +68,7 @@ export function startTools(
             fix: failed?.fix ?? 'Install docker.io and mmdebstrap, start Docker, then start Holdfast again.',
           };
     if (status.state === 'missing') say(`tools: missing: ${status.detail}. ${status.fix}`);
-    else say('tools: ready');
+    else if (busy) say('tools: ready');
   });
   return { status: () => status, done, stop: () => job.kill('SIGTERM') };
 }

@@ -7,7 +7,7 @@ import { tailLedger } from '../../proxies/ledger/tail.ts';
 import { signApproval } from '../../sandbox/approval.ts';
 import { createInbox } from '../approvals/inbox.ts';
 import { approvalTable } from '../approvals/rows.ts';
-import { createActs } from '../controller/acts.ts';
+import { createActs, type RecordAct, told } from '../controller/acts.ts';
 import { createApp } from '../controller/app.ts';
 import { askRoutes } from '../controller/ask.ts';
 import { backoffTable, createBackoff } from '../controller/backoff.ts';
@@ -66,7 +66,13 @@ const db = openDatabase(here.home('controller/controller.sqlite'), [
   approvalTable,
 ]);
 const keys = approvalKeys(here.home('secrets/controller/approvals.pem'), here.home('keys/approvals.pub.pem'));
-const record = createActs(await openLedger({ path: here.home('audit/acts.jsonl') }));
+const ledger = createActs(await openLedger({ path: here.home('audit/acts.jsonl') }));
+/** On record first; then what changed something is said to the operator in words as well. */
+const record: RecordAct = async (act) => {
+  await ledger(act);
+  const sentence = told(act);
+  if (sentence !== undefined) here.trail('changelog', sentence);
+};
 const keeper = createKeeper({ trip: here.socket('trip'), rearm: here.socket('rearm') });
 const launcher = createLauncher(here.socket('launch'));
 const sessions = createSessions(db, now);

@@ -4,7 +4,7 @@ import { needed } from '../../provisioning/packages.ts';
 import { exit, exitFor } from '../cli/exit.ts';
 import { defaultHome } from '../paths.ts';
 import { Problem } from '../problem.ts';
-import { up } from '../up.ts';
+import { type Up, up } from '../up.ts';
 import { visible } from '../view/visible.ts';
 
 const { values } = parseArgs({
@@ -44,7 +44,7 @@ try {
   const late = new Promise<undefined>((resolve) => {
     setTimeout(() => resolve(undefined), running.firstRun ? firstCodeWithinMs : 0).unref();
   });
-  announce(running.controllerUrl, running.chatUrl, await Promise.race([running.setupCode, late]));
+  announce(running, await Promise.race([running.setupCode, late]));
 } catch (error) {
   note(`holdfast: ${error instanceof Error ? error.message : error}`);
   if (error instanceof Problem && error.hint !== '') note(error.hint);
@@ -61,10 +61,13 @@ async function findPackages(): Promise<void> {
 }
 
 /** The last lines of a start, for a person and for a script. */
-function announce(controller: string, chat: string, setupCode: string | undefined): void {
+function announce(running: Up, setupCode: string | undefined): void {
+  const { home, controllerUrl: controller, chatUrl: chat, killed } = running;
   const lines = values.json
-    ? [JSON.stringify({ controller, chat, ...(setupCode === undefined ? {} : { setupCode }) })]
+    ? [JSON.stringify({ home, controller, chat, killed, ...(setupCode === undefined ? {} : { setupCode }) })]
     : [
+        ...(killed ? [`KILLED: no agent runs until you re-arm, at ${controller}/killed`] : []),
+        `home: ${home}`,
         `controller: ${controller}`,
         `chat: ${chat}`,
         ...(setupCode === undefined ? [] : [`setup code: ${setupCode}`]),

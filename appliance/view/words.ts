@@ -1,4 +1,4 @@
-/** Times in words a person reads at a glance. Pages and refusals use it. */
+/** Times, counts and commands in words a person reads at a glance. Pages and refusals use it. */
 
 /** 5 s, 14 min, 3 h, 2 days: one unit, rounded down for what is left, so that it never promises more than there is. */
 export function span(ms: number): string {
@@ -21,6 +21,12 @@ export function clockTime(ms: number, nowMs: number): string {
 }
 
 const two = (value: number): string => String(value).padStart(2, '0');
+
+/** As it can be typed in the checkout, where nothing puts a bare `holdfast` on the PATH. */
+export const command = (words: string): string => `npm run -s holdfast -- ${words}`;
+
+/** A step of the kill receipt: the launcher's own steps stand beside it, so its name is that of their sum. */
+export const stepWords = (name: string): string => (name === 'launcher' ? 'launcher: all of its part' : name);
 
 /** 1 request, 2 requests. */
 export const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;

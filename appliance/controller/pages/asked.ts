@@ -8,6 +8,7 @@ import type { Inbox } from '../../approvals/inbox.ts';
 import type { Html } from '../../view/html.ts';
 import { visible, visibleLine } from '../../view/visible.ts';
 import { clockTime, count, span } from '../../view/words.ts';
+import type { LastDecided } from '../decided.ts';
 import { fieldsOf } from '../form.ts';
 import type { House } from '../house.ts';
 import type { Env } from '../member.ts';
@@ -20,21 +21,32 @@ const yesFields = z.strictObject({
 });
 const noFields = z.strictObject({});
 
-export function askedRoutes({ inbox, house }: { inbox: Inbox; house: House }): Hono<Env> {
+type AskedParts = { inbox: Inbox; house: House; decided: LastDecided };
+
+export function askedRoutes({ inbox, house, decided }: AskedParts): Hono<Env> {
   const app = new Hono<Env>();
   const decider = { by: 'operator', from: 'page' } as const;
-  const done = (c: Context, verdict: Verdict): Response | Promise<Response> =>
-    verdict.allow
-      ? c.redirect('/', 303)
-      : house.told(c, 409, verdict.reason, html`${verdict.hint} <a href="/">Back to the overview</a>`);
+  const done = async (
+    c: Context,
+    answer: 'yes' | 'no',
+    decide: (id: string) => Promise<Verdict>,
+  ): Promise<Response> => {
+    const id = c.req.param('id') ?? '';
+    const asked = inbox.pending().find((each) => each.id === id);
+    const verdict = await decide(id);
+    if (!verdict.allow)
+      return house.told(c, 409, verdict.reason, html`${verdict.hint} <a href="/">Back to the overview</a>`);
+    if (asked) decided.note(answer, asked.script);
+    return c.redirect('/', 303);
+  };
 
   app.post('/approvals/:id/approve', async (c) => {
     const { digest } = await fieldsOf(c, yesFields);
-    return done(c, await inbox.approve(c.req.param('id'), decider, digest));
+    return done(c, 'yes', (id) => inbox.approve(id, decider, digest));
   });
   app.post('/approvals/:id/deny', async (c) => {
     await fieldsOf(c, noFields);
-    return done(c, await inbox.deny(c.req.param('id'), decider));
+    return done(c, 'no', (id) => inbox.deny(id, decider));
   });
   return app;
 }

@@ -6,7 +6,7 @@ import { empty, notice } from '../../view/notice.ts';
 import { mark, type Tone } from '../../view/state.ts';
 import { table } from '../../view/table.ts';
 import { visibleLine } from '../../view/visible.ts';
-import { clockTime } from '../../view/words.ts';
+import { clockTime, command } from '../../view/words.ts';
 import { type Exchange, exchangesOf } from '../exchange.ts';
 import type { House } from '../house.ts';
 import type { Env } from '../member.ts';
@@ -69,7 +69,7 @@ function exchangesBody(
     (door) =>
       html`<li><a href="/exchanges${door ? `?door=${door}` : ''}"${door === wanted ? html` class="here" aria-current="true"` : ''}>${door ?? 'all doors'}</a></li>`,
   )}</ul>
-${unread.map((door) => notice(`The ledger of ${door} cannot be read.`, html`It is <code>audit/${ledgerFiles[door]}</code>. <code>holdfast doctor</code> says more.`))}
+${unread.map((door) => notice(`The ledger of ${door} cannot be read.`, html`It is <code>audit/${ledgerFiles[door]}</code>. <code>${command('doctor')}</code> says more.`))}
 <section>${
     exchanges.length === 0
       ? empty(

@@ -7,7 +7,7 @@ import { notice } from '../../view/notice.ts';
 import { mark } from '../../view/state.ts';
 import { table } from '../../view/table.ts';
 import { visibleLine } from '../../view/visible.ts';
-import { clockTime } from '../../view/words.ts';
+import { clockTime, command, stepWords } from '../../view/words.ts';
 import type { RecordAct } from '../acts.ts';
 import { fieldsOf } from '../form.ts';
 import type { House } from '../house.ts';
@@ -112,7 +112,7 @@ export function killedRoutes({ keeper, launcher, operator, record, house, now }:
 
 const notKilled = notice(
   'The press did not get through: the keeper does not answer.',
-  html`Without its beats every door closes within a second. To be sure that everything is stopped, end Holdfast on the machine itself: Ctrl-C where it was started, or <code>holdfast kill</code>.`,
+  html`Without its beats every door closes within a second. To be sure that everything is stopped, end Holdfast on the machine itself: Ctrl-C where it was started, or <code>${command('kill')}</code>.`,
 );
 
 type View = { arming: Arming; seen: Seen; unrecorded: boolean; wrong: Html | undefined; nowMs: number };
@@ -124,8 +124,8 @@ function killedBody({ arming, seen, unrecorded, wrong, nowMs }: View): Html {
 <p>${arming.sinceMs === null ? '' : `Since ${clockTime(arming.sinceMs, nowMs)}`}${arming.reason ? `: ${visibleLine(arming.reason, 300)}` : ''}</p></div>
 ${wrong ?? ''}
 ${unrecorded ? notice('The press worked, but the controller could not put it on record.', 'The keeper has its own record, audit/keeper.jsonl. Look for a full or broken disk.') : ''}
-${arming.receipt ? receiptTable(arming.receipt, nowMs) : killed ? html`<p class="soft">The keeper started killed, so the receipt of that press is in <code>audit/keeper.jsonl</code>.</p>` : ''}
-${killed ? rearmForm(seen) : html`<p><a href="/">To the overview</a></p>`}`;
+${killed ? rearmForm(seen) : html`<p><a href="/">To the overview</a></p>`}
+${arming.receipt ? receiptTable(arming.receipt, nowMs) : killed ? html`<p class="soft">The keeper started killed, so the receipt of that press is in <code>audit/keeper.jsonl</code>.</p>` : ''}`;
 }
 
 const receiptTable = (
@@ -135,12 +135,14 @@ const receiptTable = (
 ${table(
   `${visibleLine(receipt.id)}, ${clockTime(receipt.at, nowMs)}, pressed by ${visibleLine(receipt.by)}`,
   [{ name: 'Step' }, { name: 'Done' }, { name: 'After', numeric: true }, { name: 'Detail', optional: true }],
-  receipt.steps.map((step) => [
-    visibleLine(step.name),
-    step.ok ? mark('good', 'done') : mark('bad', 'failed'),
-    `${step.ms < 10 ? step.ms.toFixed(1) : Math.round(step.ms)} ms`,
-    visibleLine(step.detail, 300),
-  ]),
+  receipt.steps
+    .toSorted((one, other) => one.ms - other.ms)
+    .map((step) => [
+      visibleLine(stepWords(step.name)),
+      step.ok ? mark('good', 'done') : mark('bad', 'failed'),
+      `${step.ms < 10 ? step.ms.toFixed(1) : Math.round(step.ms)} ms`,
+      visibleLine(step.detail, 300),
+    ]),
 )}</section>`;
 
 function rearmForm(seen: Seen): Html {

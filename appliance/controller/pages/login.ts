@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Refusal } from '../../../proxies/verdict/verdict.ts';
 import type { Html } from '../../view/html.ts';
 import { notice } from '../../view/notice.ts';
+import { command } from '../../view/words.ts';
 import type { RecordAct } from '../acts.ts';
 import { type ChatCodes, chatStatePattern } from '../chatcode.ts';
 import { fieldsOf } from '../form.ts';
@@ -83,15 +84,27 @@ export function loginRoutes({ operator, sessions, chatCodes, record, house, orig
 }
 
 /** Behind the login. */
-export function logoutRoutes(parts: { sessions: Sessions; record: RecordAct }): Hono<Env> {
-  return new Hono<Env>().post('/logout', async (c) => {
+export function logoutRoutes(parts: { sessions: Sessions; record: RecordAct; house: House }): Hono<Env> {
+  const app = new Hono<Env>();
+  // Where the chat's own logout leads: a form of another site would be refused here.
+  app.get('/logout', async (c) =>
+    c.html(
+      await parts.house.page({ title: 'Log out', current: '/logout', width: 'narrow', body: logoutForm }),
+    ),
+  );
+  app.post('/logout', async (c) => {
     const { key } = c.get('session');
     parts.sessions.end(key); // ending one is safe; the record comes after
     c.header('set-cookie', noCookie);
     await parts.record({ act: 'logout', by: 'operator', from: 'page', session: key.slice(0, 12) });
     return c.redirect('/login', 303);
   });
+  return app;
 }
+
+const logoutForm = html`
+<div class="lede"><h1>Log out of the controller</h1><p>The chats that came from this login end with it.</p></div>
+<form method="post" action="/logout"><button>Log out</button></form>`;
 
 const statusOf = (wrong: Refusal | undefined): 200 | 401 | 429 =>
   !wrong ? 200 : wrong.rule === 'wait' ? 429 : 401;
@@ -105,4 +118,4 @@ ${wrong ? notice(wrong.reason, wrong.hint) : ''}
   ${state === undefined ? '' : html`<input type="hidden" name="state" value="${state}">`}
   <div class="buttons"><button>Log in</button></div>
 </form>
-<p class="soft">To stop everything without a login: <code>holdfast kill</code> on the machine itself.</p>`;
+<p class="soft">To stop everything without a login: <code>${command('kill')}</code> on the machine itself.</p>`;

@@ -7,7 +7,8 @@ import { empty, notice } from '../../view/notice.ts';
 import { mark, type Tone } from '../../view/state.ts';
 import { table } from '../../view/table.ts';
 import { visible, visibleLine } from '../../view/visible.ts';
-import { clockTime, span } from '../../view/words.ts';
+import { clockTime, command, span } from '../../view/words.ts';
+import type { Decided, LastDecided } from '../decided.ts';
 import type { House } from '../house.ts';
 import type { Keeper } from '../keeper.ts';
 import type { Launcher, Status } from '../launcher.ts';
@@ -22,24 +23,36 @@ export type OverviewParts = {
   launcher: Launcher;
   inbox: Inbox;
   house: House;
+  decided: LastDecided;
   providers: () => Provider[];
   now: () => number;
 };
 
 /** Soon while something is under way or waits, and seldom otherwise, so that a page left open does not go on saying "armed" for ever. */
 const soonSeconds = 5;
-const seldomSeconds = 60;
+const seldomSeconds = 10;
 
 export function overviewRoutes(parts: OverviewParts): Hono<Env> {
   return new Hono<Env>().get('/', async (c) => {
     const now = await standing(parts, parts.now);
+    // In the address, so that the page that asks again by itself does not fold what somebody reads.
+    const open = c.req.query('show') === 'all';
     return c.html(
       await parts.house.page({
         title: 'Overview',
         current: '/',
         arming: now.arming,
-        refresh: { seconds: underWay(now) ? soonSeconds : seldomSeconds, href: `/?${byItself}=1` },
-        body: overview(now, parts.inbox, parts.providers()),
+        refresh: {
+          seconds: underWay(now) ? soonSeconds : seldomSeconds,
+          href: `/?${byItself}=1${open ? '&show=all' : ''}`,
+        },
+        body: overview({
+          now,
+          open,
+          inbox: parts.inbox,
+          providers: parts.providers(),
+          decided: parts.decided.read(),
+        }),
       }),
     );
   });
@@ -52,12 +65,22 @@ const underWay = ({ arming, seen, pending }: Standing): boolean =>
   (seen.status?.worlds.some((world) => world.state === 'starting') ?? false) ||
   (seen.status?.processes.some((each) => each.state === 'starting') ?? false);
 
-function overview(now: Standing, inbox: Inbox, providers: Provider[]): Html {
+type View = {
+  now: Standing;
+  /** Draw unfolded what is well. */
+  open: boolean;
+  inbox: Inbox;
+  providers: Provider[];
+  decided: Decided | undefined;
+};
+
+function overview({ now, open, inbox, providers, decided }: View): Html {
   const { arming, seen, pending, nowMs } = now;
   return html`
 <div class="lede"><h1>${sentence(now)}</h1>
 <p>${whySo(now)}As of <time datetime="${new Date(nowMs).toISOString()}">${clockTime(nowMs, nowMs)}</time>.</p></div>
 <section aria-labelledby="waits"><h2 id="waits">Waiting for you</h2>
+${decided ? html`<p>You said ${decided.answer} to <code>${visibleLine(decided.script, 120)}</code> at ${clockTime(decided.atMs, nowMs)}.</p>` : ''}
 ${
   pending.length === 0
     ? empty(
@@ -66,7 +89,7 @@ ${
       )
     : pending.map((each) => askedCard(each, inbox.circumstances(each, arming)))
 }</section>
-${seen.status ? known(seen.status, providers, nowMs) : notice(seen.why, 'What runs is not known. KILL and re-arm go to the keeper and work all the same.')}`;
+${seen.status ? known(seen.status, providers, open, nowMs) : notice(seen.why, 'What runs is not known. KILL and re-arm go to the keeper and work all the same.')}`;
 }
 
 function whySo({ arming, nowMs }: Standing): Html | '' {
@@ -77,18 +100,18 @@ function whySo({ arming, nowMs }: Standing): Html | '' {
   return html`${arming.state === 'killed' ? 'Killed' : 'Closed'}${since}${reason}.${way} `;
 }
 
-const known = (status: Status, providers: Provider[], nowMs: number): Html => html`
+const known = (status: Status, providers: Provider[], open: boolean, nowMs: number): Html => html`
 <section aria-labelledby="agents"><h2 id="agents">Agents and their walls</h2>
 ${
   status.worlds.length === 0
     ? empty(
         'There is no agent.',
-        html`<code>holdfast agent add NAME</code> makes one, in a world of its own.`,
+        html`<code>${command('agent add NAME')}</code> makes one, in a world of its own.`,
       )
-    : status.worlds.map(worldTable)
+    : status.worlds.map((world) => worldTable(world, open))
 }</section>
 <section aria-labelledby="work"><h2 id="work">Tools and models</h2>${workTable(status, providers)}</section>
-<section aria-labelledby="processes"><h2 id="processes">Processes</h2>${processTable(status, nowMs)}</section>`;
+<section aria-labelledby="processes"><h2 id="processes">Processes</h2>${processTable(status, open, nowMs)}</section>`;
 
 const worldTones = {
   running: 'good',
@@ -100,26 +123,47 @@ const worldTones = {
 
 const wallTones = { stands: 'good', missing: 'bad', absent: 'plain' } satisfies Record<string, Tone>;
 
-function worldTable({ agent, state, why, walls }: Status['worlds'][number]): Html {
+/** What is well needs one line; `summary` undefined leaves the table as it is. */
+const folded = (summary: string | undefined, open: boolean, whole: Html): Html =>
+  summary === undefined
+    ? whole
+    : html`<details${open ? html` open` : ''}><summary>${summary}</summary>
+<p class="soft">${open ? html`<a href="/">Fold it again</a>` : html`<a href="/?show=all">Keep this open</a>`}</p>
+${whole}</details>`;
+
+/** A limit that an ordinary user cannot have is no alarm; a missing wall is, and stays in sight. */
+function wallsSummary(walls: Status['worlds'][number]['walls']): string | undefined {
+  if (walls.some((wall) => wall.state === 'missing')) return undefined;
+  const absent = walls.filter((wall) => wall.state === 'absent').map((wall) => visibleLine(wall.wall));
+  return absent.length === 0
+    ? `all ${walls.length} stand`
+    : `${walls.length - absent.length} stand, absent: ${absent.join(', ')}`;
+}
+
+function worldTable({ agent, state, why, walls }: Status['worlds'][number], open: boolean): Html {
   return html`<div class="part"><h3>${visibleLine(agent)} ${mark(worldTones[state], words(state))}</h3>
 ${why ? html`<p class="soft">${visibleLine(why, 500)}</p>` : ''}
 ${
   walls.length === 0
     ? ''
-    : table(
-        'The walls and limits of its world',
-        [
-          { name: 'Wall' },
-          { name: 'State' },
-          { name: 'Detail', optional: true },
-          { name: 'What to do', optional: true },
-        ],
-        walls.map((wall) => [
-          visibleLine(wall.wall),
-          mark(wallTones[wall.state], wall.state),
-          visibleLine(wall.detail, 500),
-          wall.fix ? html`<code>${visible(wall.fix)}</code>` : '',
-        ]),
+    : folded(
+        wallsSummary(walls),
+        open,
+        table(
+          'The walls and limits of its world',
+          [
+            { name: 'Wall' },
+            { name: 'State' },
+            { name: 'Detail', optional: true },
+            { name: 'What to do', optional: true },
+          ],
+          walls.map((wall) => [
+            visibleLine(wall.wall),
+            mark(wallTones[wall.state], wall.state),
+            visibleLine(wall.detail, 500),
+            wall.fix ? html`<code>${visible(wall.fix)}</code>` : '',
+          ]),
+        ),
       )
 }</div>`;
 }
@@ -139,7 +183,7 @@ function workTable({ tools }: Status, providers: Provider[]): Html {
     `speaks ${visibleLine(each.kind)}`,
     each.hasKey || each.kind === 'ollama'
       ? ''
-      : html`If it wants one: put it into <code>secrets/llm/</code>, name it in <code>holdfast.yaml</code>, run <code>holdfast config apply</code>.`,
+      : html`If it wants one: put it into <code>secrets/llm/</code>, name it in <code>holdfast.yaml</code>, run <code>${command('config apply')}</code>.`,
   ]);
   const none = [
     'model',
@@ -175,25 +219,31 @@ const processTones = {
   failed: 'bad',
 } satisfies Record<Status['processes'][number]['state'], Tone>;
 
-const processTable = (status: Status, nowMs: number): Html =>
-  table(
-    `Started ${clockTime(status.startedAt, nowMs)}, version ${visibleLine(status.version, 12)}, ${status.mode === 'root' ? 'as root: every process has its own user id' : 'as an ordinary user: all processes share one user id, and there are no cgroup limits'}`,
-    [
-      { name: 'Process' },
-      { name: 'State' },
-      { name: 'For', numeric: true },
-      { name: 'Restarts', numeric: true },
-      { name: 'User id', numeric: true },
-      { name: 'Why', optional: true },
-    ],
-    status.processes.map((each) => [
-      visibleLine(each.name),
-      mark(processTones[each.state], words(each.state)),
-      span(nowMs - each.sinceMs),
-      each.restarts,
-      each.uid ?? '',
-      each.why ? visibleLine(each.why, 300) : '',
-    ]),
+const processTable = (status: Status, open: boolean, nowMs: number): Html =>
+  folded(
+    status.processes.every((each) => each.state === 'running')
+      ? `all ${status.processes.length} run`
+      : undefined,
+    open,
+    table(
+      `Started ${clockTime(status.startedAt, nowMs)}, version ${visibleLine(status.version, 12)}, ${status.mode === 'root' ? 'as root: every process has its own user id' : 'as an ordinary user: all processes share one user id, and there are no cgroup limits'}`,
+      [
+        { name: 'Process' },
+        { name: 'State' },
+        { name: 'For', numeric: true },
+        { name: 'Restarts', numeric: true },
+        { name: 'User id', numeric: true },
+        { name: 'Why', optional: true },
+      ],
+      status.processes.map((each) => [
+        visibleLine(each.name),
+        mark(processTones[each.state], words(each.state)),
+        span(nowMs - each.sinceMs),
+        each.restarts,
+        each.uid ?? '',
+        each.why ? visibleLine(each.why, 300) : '',
+      ]),
+    ),
   );
 
 const words = (state: string): string => state.replace('-', ' ');

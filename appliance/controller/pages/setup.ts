@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import { z } from 'zod';
-import type { Verdict } from '../../../proxies/verdict/verdict.ts';
+import type { Refusal, Verdict } from '../../../proxies/verdict/verdict.ts';
 import type { Html } from '../../view/html.ts';
 import { notice } from '../../view/notice.ts';
 import type { RecordAct } from '../acts.ts';
@@ -44,7 +44,7 @@ export function setupRoutes(parts: {
     const verdict: Verdict = password === again ? await operator.create(code, password, setup) : differs;
     if (!verdict.allow) {
       await record({ act: 'setup-refused', by: 'unknown', from: 'page', rule: verdict.rule });
-      return c.html(house.stranger({ title: 'Set up', body: form(verdict) }), 401);
+      return c.html(house.stranger({ title: 'Set up', body: form(verdict, code) }), 401);
     }
     c.header('set-cookie', cookieFor(sessions.start()));
     return c.redirect('/', 303);
@@ -60,12 +60,13 @@ const differs: Verdict = {
   hint: 'Type the same one twice.',
 };
 
-const form = (wrong?: Extract<Verdict, { allow: false }>): Html => html`
+/** A code that was not the fault was not used up either: it stays in its field. */
+const form = (wrong?: Refusal, typed = ''): Html => html`
 <div class="lede"><h1>Make yourself the operator</h1>
-<p>The setup code stands in the terminal where Holdfast was started. It works once. The password is what you log in with, and what re-arming asks for again.</p></div>
+<p>The setup code stands in the terminal where Holdfast was started. It works once. The password is what you log in with; after a kill, re-arming on the page asks for it again.</p></div>
 ${wrong ? notice(wrong.reason, wrong.hint) : ''}
 <form class="fields sheet" method="post" action="/setup">
-  <label>Setup code <input class="code" name="code" required autocomplete="one-time-code" autocapitalize="characters" spellcheck="false" placeholder="XXXX-XXXX-XXXX-XXXX"></label>
+  <label>Setup code <input class="code" name="code" required autocomplete="one-time-code" autocapitalize="characters" spellcheck="false" placeholder="XXXX-XXXX-XXXX-XXXX"${typed && wrong?.rule !== 'code' ? html` value="${typed}"` : ''}></label>
   <label>Password <small>At least ${minPasswordCharacters} characters; a few words are good.</small><input type="password" name="password" required minlength="${minPasswordCharacters}" autocomplete="new-password"></label>
   <label>The same password again <input type="password" name="again" required minlength="${minPasswordCharacters}" autocomplete="new-password"></label>
   <div class="buttons"><button>Set up</button></div>

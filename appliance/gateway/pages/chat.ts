@@ -19,6 +19,7 @@ export type ChatPage = {
   machine: string;
   state: StateWord;
   ways: Way[];
+  /** One line each once something was said: they must not push the answers out of sight. */
   notices: Html[];
   entries: readonly Entry[];
   turn: Turn | undefined;
@@ -147,10 +148,11 @@ async function* growing(page: ChatPage, turn: Turn, now: () => number): AsyncGen
       if (event.event === 'waiting') asked = event.approvals;
     }
     const asks = await text(waitingFor(asked, page.approvalsUrl, now()));
-    // Sent again only when a word of it changed. The comment finds out that a browser has gone.
-    if (asks !== shown) yield asks;
+    // Sent again only when a word of it changed: a first one without a question would break the line that grows.
+    // The comment finds out that a browser has gone.
+    if (asks !== shown && (asked.length > 0 || shown !== '')) yield asks;
     else if (event === undefined) yield '<!-- -->';
-    shown = asks;
+    if (asked.length > 0 || shown !== '') shown = asks;
   }
 }
 

@@ -5,15 +5,28 @@ import { frame } from '../../view/frame.ts';
 import type { Html } from '../../view/html.ts';
 import { notice } from '../../view/notice.ts';
 import { visible } from '../../view/visible.ts';
+import { linked } from './links.ts';
 
-export const problemPage = (problem: ProblemJson): Html =>
+/** `chat` is its whole address: the page may stand under a wrong one. */
+export const problemPage = (problem: ProblemJson, chat: string): Html =>
   frame({
     title: 'Not done',
     machine: 'chat',
     width: 'narrow',
     body: html`<h1>${visible(sentence(problem.title))}</h1>
 ${problem.hint === '' ? '' : html`<p>${visible(problem.hint)}</p>`}
-<p><a href="/">To the chat</a></p>`,
+<p><a href="${chat}">To the chat</a></p>`,
+  });
+
+/** The end of a logout: `/` would log in again at once by the controller's session. */
+export const loggedOutPage = (controller: string): Html =>
+  frame({
+    title: 'Logged out',
+    machine: 'chat',
+    width: 'narrow',
+    body: html`<h1>Logged out of the chat</h1>
+<p><a href="/">Log in again</a></p>
+<p><a href="${controller}/logout">Log out of the controller too</a></p>`,
   });
 
 /** A page and not a redirect: see login.ts. */
@@ -35,7 +48,7 @@ export const notSaidPage = ({ agent, reason, hint, compose }: NotSaid): Html =>
     machine: 'chat',
     width: 'narrow',
     kill: `/a/${agent}/kill`,
-    body: html`${notice(`Not said: ${visible(reason)}.`, visible(hint))}
+    body: html`${notice(`Not said: ${visible(reason)}.`, html`${linked(visible(hint))}`)}
 ${compose}
 <p><a href="/a/${agent}">Back to ${agent}</a></p>`,
   });
