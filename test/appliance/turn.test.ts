@@ -123,7 +123,7 @@ test('without a model the chat says how to connect one, and the commands work', 
   assert.match(text, /baseUrl/);
   const said = await operator.post(`${a.chatUrl}/a/main/say`, { text: 'hello?' });
   assert.equal(said.status, 409);
-  assert.match(said.text, /no model is reachable/);
+  assert.match(said.text, /no model is configured/);
   await operator.post(`${a.chatUrl}/a/main/say`, { text: '/status' });
   assert.match((await operator.get(`${a.chatUrl}/a/main`)).text, /armed/);
 });

@@ -18,7 +18,16 @@ import { after, type TestContext, test } from 'node:test';
 import { dockerSocket } from '../../appliance/world/containers.ts';
 import { below } from '../../appliance/world/tree.ts';
 import { createProvider, type Provider } from '../provider/provider.ts';
-import { type Appliance, allRun, appliance, inWorld, run, statusOf, until } from '../world/appliance.ts';
+import {
+  type Appliance,
+  allRun,
+  appliance,
+  inWorld,
+  run,
+  statusOf,
+  toolsReady,
+  until,
+} from '../world/appliance.ts';
 import { approve, asked, operatorOf, password } from '../world/operator.ts';
 import { asUser, folderOf, processesOf } from '../world/user.ts';
 
@@ -224,7 +233,7 @@ test('a real key is not used without an explicit yes, and everybody who meets th
 test("a user who may use Docker has tools, and what they write is that user's", async (t) => {
   const a = await appliance(t, { uid, account, groups: [statSync(dockerSocket).gid] });
   await until(() => allRun(a), 20_000, a.output);
-  await until(() => /^tools: ready$/m.test(a.output()), 60_000, a.output);
+  await until(() => toolsReady(a), 60_000, a.output);
   const operator = await operatorOf(a);
   await operator.send(`${a.chatUrl}/a/main/say`, { text: '/run id -u; touch made-by-tool' });
   await until(async () => (await asked(a, operator)).length === 1, 20_000, a.output);

@@ -123,6 +123,14 @@ test('logging out at the controller ends the chat sessions that came from it', a
   assert.deepEqual(await check(desk, session), { ok: false });
 });
 
+test('the logout that the chat links to is a page with a form, and nothing is ended by the link', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const page = await (await desk.request('/logout', {}, cookie)).text();
+  assert.equal(page.match(/action="\/logout"/g)?.length, 1);
+  assert.equal((await desk.request('/', {}, cookie)).status, 200);
+});
+
 test('a code outlives neither the session that it came from nor a restart', async (t) => {
   const desk = await sitDown(t);
   const cookie = await setUp(desk);

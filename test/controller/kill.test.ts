@@ -29,6 +29,10 @@ test('one press goes to the keeper, is on record, and shows the receipt step by 
   ]) {
     assert.ok(page.includes(words), words);
   }
+  assert.ok(page.indexOf('id="rearm"') < page.indexOf('id="receipt"'), 'the way on comes first');
+  assert.ok(page.indexOf('latch on disk') < page.indexOf('worlds and llm ended'), 'sorted by time');
+  const [, since] = /Since ([\d:]+)/.exec(page) ?? [];
+  assert.ok(since && page.includes(`7c11, ${since}, pressed by`), 'one moment of the press');
 });
 
 test('a press works with the launcher dead, and with a full disk', async (t) => {
@@ -53,7 +57,7 @@ test('a press that nobody took says so, and what to do', async (t) => {
   assert.equal(answer.status, 502);
   const page = await answer.text();
   assert.match(page, /did not get through/);
-  assert.match(page, /holdfast kill/);
+  assert.match(page, /npm run -s holdfast -- kill/);
   assert.match(page, /action="\/kill"/, 'it can be pressed again');
 });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { call } from '../../appliance/socket.ts';
-import { askOf, jobFor, setUp, sitDown, status, walls } from './desk.ts';
+import { askOf, form, jobFor, setUp, sitDown, status, walls } from './desk.ts';
 
 const headline = (page: string): string => /<h1>(.*?)<\/h1>/.exec(page)?.[1] ?? '';
 
@@ -101,7 +101,7 @@ test('it asks again soon while something is under way, and seldom otherwise', as
     Number(/http-equiv="refresh" content="(\d+);url=\/\?auto=1"/.exec(page)?.[1]);
   const quiet = await sitDown(t);
   const cookie = await setUp(quiet);
-  assert.equal(seconds(await (await quiet.request('/', {}, cookie)).text()), 60);
+  assert.equal(seconds(await (await quiet.request('/', {}, cookie)).text()), 10);
   await quiet.inbox.ask(askOf(jobFor('main', 'ls')));
   assert.equal(seconds(await (await quiet.request('/', {}, cookie)).text()), 5);
   assert.ok(!(await (await quiet.request('/exchanges', {}, cookie)).text()).includes('http-equiv="refresh"'));
@@ -117,4 +117,36 @@ test('`holdfast status` says the same as the page', async (t) => {
   desk.servers.launch.closeAllConnections();
   const without = (await call(desk.socket('decide'), 'GET /status')) as Record<string, unknown>;
   assert.equal(without.unreachable, 'The launcher does not answer.');
+});
+
+test('what is well is folded to a line, unless the address says otherwise; what is not stays in sight', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const page = await (await desk.request('/', {}, cookie)).text();
+  assert.match(page, /<details><summary>all 7 stand<\/summary>/);
+  assert.match(page, /<details><summary>all 9 run<\/summary>/);
+  const open = await (await desk.request('/?show=all', {}, cookie)).text();
+  assert.match(open, /<details open><summary>all 7 stand/);
+  assert.match(open, /content="10;url=\/\?auto=1&amp;show=all"/);
+  const missing = [...walls, { wall: 'extra', state: 'missing', detail: 'no' }];
+  const broken = await sitDown(t, {
+    status: {
+      ...status,
+      worlds: [{ agent: 'main', state: 'refused', walls: missing }],
+      processes: [{ name: 'llm', state: 'failed', sinceMs: 0, restarts: 4 }],
+    },
+  });
+  const shown = await (await broken.request('/', {}, await setUp(broken))).text();
+  assert.doesNotMatch(shown, /<details/);
+});
+
+test('after a yes or a no it says for a minute what was answered to what', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const { id } = await desk.inbox.ask(askOf(jobFor('main', 'ls <b>')));
+  await desk.request(`/approvals/${id}/deny`, form({}), cookie);
+  const said = /You said no to <code>ls &lt;b&gt;<\/code> at \d\d:\d\d:\d\d\./;
+  assert.match(await (await desk.request('/', {}, cookie)).text(), said);
+  desk.clock.ms += 60_000;
+  assert.doesNotMatch(await (await desk.request('/', {}, cookie)).text(), /You said/);
 });

@@ -89,6 +89,15 @@ test('a password that is too short, or two that differ, cost no code and no try'
   assert.equal((await desk.request('/setup', form({ code, password, again: password }))).status, 303);
 });
 
+test('a code that was not the fault stays in its field, a wrong one does not', async (t) => {
+  const desk = await sitDown(t);
+  const code = desk.setupCode.renew();
+  const typed = async (fields: Record<string, string>): Promise<string> =>
+    (await desk.request('/setup', form({ code, password, again: password, ...fields }))).text();
+  assert.ok((await typed({ again: `${password}x` })).includes(`value="${code}"`));
+  assert.ok(!(await typed({ code: 'AAAA' })).includes('value='));
+});
+
 test('without a record of it there is no operator, and the code is still good', async (t) => {
   const desk = await sitDown(t);
   const code = desk.setupCode.renew();

@@ -122,11 +122,50 @@ describe('the chat page', () => {
 
   it('says how to connect a model when there is none, and which key is missing', async () => {
     chat.part.agents = { main: { modelReady: false } };
-    assert.match(await page(), /No model is reachable for main[\s\S]*kind: ollama[\s\S]*\/run COMMAND/);
+    assert.match(await page(), /No model is configured for main[\s\S]*kind: ollama[\s\S]*\/run COMMAND/);
     chat.part.agents = {
       main: { model: { provider: 'openai', name: 'm' }, modelReady: false, keyMissing: 'openai-key' },
     };
-    assert.match(await page(), /secrets\/llm\/openai-key/);
+    assert.match(
+      await page(),
+      /No model is reachable for main: a key is missing[\s\S]*secrets\/llm\/openai-key/,
+    );
+    chat.part.home = "/home/pat's";
+    assert.match(await page(), /cat &gt; &#39;\/home\/pat&#39;\\&#39;&#39;s\/secrets\/llm\/openai-key&#39;/);
+  });
+
+  it('keeps the recipe to one line once something was said, so that answers are in sight', async () => {
+    chat.part.agents = { main: { modelReady: false } };
+    assert.doesNotMatch(await page(), /<details class="notice/);
+    await chat.post('/a/main/say', { text: '/help' });
+    assert.match(
+      await page(),
+      /<details class="notice setup"><summary>No model is configured for main<\/summary>/,
+    );
+  });
+
+  it('names an unknown command before the help', async () => {
+    await chat.post('/a/main/say', { text: '/foo <b>' });
+    assert.match(await page(), /<pre tabindex="0">unknown command \/foo\n\n\/help /);
+  });
+
+  it('says that all is killed, and where the way back is', async () => {
+    chat.around.state = 'killed';
+    assert.match(await page(), /Everything is killed\.[\s\S]*href="http:\/\/127\.0\.0\.1:8080\/killed"/);
+  });
+
+  it('sends nothing between the first words of an answer and the next', async () => {
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    chat.guest = guestSays(['You ', held, 'said']);
+    await chat.post('/a/main/say', { text: 'go' });
+    const growing = chat.get('/a/main').then((response) => response.text());
+    await until(() => chat.around.checks > 0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    release();
+    assert.match(await growing, /<div class="text">You said<\/div>/);
   });
 
   it('names the missing wall and the fix when the world was refused', async () => {
@@ -168,11 +207,10 @@ describe('the way into the chat', () => {
     await chat.close();
   });
   /** fetch writes the Host itself, so this one asks by hand. */
-  const statusFor = async (host: string): Promise<number> => {
-    const req = request({ port: chat.port, host: '127.0.0.1', path: '/a/main', headers: { host } }).end();
+  const askAs = async (host: string, path = '/a/main'): Promise<{ status: number; text: string }> => {
+    const req = request({ port: chat.port, host: '127.0.0.1', path, headers: { host } }).end();
     const [res] = (await once(req, 'response')) as [IncomingMessage];
-    res.resume();
-    return res.statusCode ?? 0;
+    return { status: res.statusCode ?? 0, text: Buffer.concat(await res.toArray()).toString('utf8') };
   };
   const cookieOf = (response: Response, name: string): string =>
     response.headers.getSetCookie().find((each) => each.startsWith(`${name}=`)) ?? '';
@@ -231,7 +269,11 @@ describe('the way into the chat', () => {
   it('ends the session at the controller on logout', async () => {
     const response = await chat.post('/logout');
     assert.equal(response.status, 303);
+    assert.equal(response.headers.get('location'), '/logged-out');
     assert.equal(chat.around.sessions.size, 0);
+    const end = await chat.get('/logged-out', { headers: { cookie: '' } });
+    assert.equal(end.status, 200, 'it does not lead back in by itself');
+    assert.match(await end.text(), /href="\/">Log in again[\s\S]*href="http:\/\/127\.0\.0\.1:8080\/logout"/);
     assert.match((await chat.get('/')).headers.get('location') ?? '', /chat-login/);
   });
 
@@ -243,7 +285,15 @@ describe('the way into the chat', () => {
       `localhost.:${chat.port}`,
       `a.localhost:${chat.port}`,
     ]) {
-      assert.equal(await statusFor(host), 421, host);
+      const { status, text } = await askAs(host);
+      assert.equal(status, 421, host);
+      assert.ok(
+        text.includes(`<a href="http://localhost:${chat.port}/">To the chat</a>`),
+        'the right address',
+      );
+    }
+    for (const path of ['/holdfast.css', '/chat.css', '/holdfast.svg']) {
+      assert.equal((await askAs(`127.0.0.1:${chat.port}`, path)).status, 200, path);
     }
   });
 
