@@ -6,7 +6,7 @@ import { type Mistake, type Path, pathText } from './config/mistake.ts';
 import { nearest } from './config/nearest.ts';
 import { reservedNames, schema } from './config/schema.ts';
 import { isSection, type Shape, shape, shapeAt } from './config/shape.ts';
-import { type Config, digestOf } from './manifest.ts';
+import { type Config, digestOf } from './settings.ts';
 
 export type Parsed =
   /** `digest` is the sha256 of the canonical JSON, defaults included: the policy version. */

@@ -1,5 +1,5 @@
 /** The accounts that the units need, as sysusers.d(5). units.ts renders them beside the units. */
-import type { Manifest } from '../appliance/manifest.ts';
+import type { Manifest } from '../appliance/row.ts';
 import { plain } from './unit.ts';
 
 /** systemd refuses a number that has no account, so each number gets one: without password, shell or home. */

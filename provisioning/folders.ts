@@ -1,6 +1,7 @@
 /** The folders and files that the units bind, as tmpfiles.d(5). units.ts renders them beside the units. */
-import type { Manifest } from '../appliance/manifest.ts';
+
 import { view } from '../appliance/paths.ts';
+import type { Manifest } from '../appliance/row.ts';
 import { rootFolder } from './hardening.ts';
 import { plain } from './unit.ts';
 

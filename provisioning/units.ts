@@ -1,7 +1,7 @@
 /** Renders the manifest as systemd units, with the accounts (sysusers.d) and folders (tmpfiles.d) that they need. `holdfast units` calls it; on the appliance systemd then is the launcher. */
 import { join } from 'node:path';
-import type { Door, Entry, Manifest, Process } from '../appliance/manifest.ts';
 import { socketPath, view } from '../appliance/paths.ts';
+import type { Door, Entry, Manifest, Process } from '../appliance/row.ts';
 import { accounts } from './accounts.ts';
 import { folders } from './folders.ts';
 import { emptyRoot, hardening } from './hardening.ts';

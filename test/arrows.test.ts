@@ -114,7 +114,7 @@ const rules: Rule[] = [
 
 /** Roots of processes that run as root, or that everything else trusts: no package, however deep. */
 const nodeOnly =
-  /^appliance\/(keeper|world|launcher)\/|^appliance\/(up|manifest|paths|problem|socket|log|process)\.ts$|^appliance\/processes\/(keeper|launcher|dialer)\.ts$/;
+  /^appliance\/(keeper|world|launcher)\/|^appliance\/(up|manifest|row|numbers|settings|paths|problem|socket|log|process)\.ts$|^appliance\/processes\/(keeper|launcher|dialer)\.ts$/;
 
 function violations(of: House): string[] {
   const found: string[] = [];
@@ -163,7 +163,7 @@ test('planted violations are found, each by its rule', () => {
     ],
     [
       'type import too',
-      { 'proxies/x.ts': "import type { Process } from '../appliance/manifest.ts';" },
+      { 'proxies/x.ts': "import type { Process } from '../appliance/row.ts';" },
       /as parameters/,
     ],
     [

@@ -20,8 +20,8 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { processRow } from '../manifest.ts';
 import { view } from '../paths.ts';
+import { processRow } from '../row.ts';
 import type { Ground } from '../world/launch.ts';
 import { runOnce } from '../world/once.ts';
 

@@ -2,8 +2,8 @@
 import { chmodSync, chownSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createSteps } from '../keeper/steps.ts';
-import type { Config } from '../manifest.ts';
 import { Problem } from '../problem.ts';
+import type { Config } from '../settings.ts';
 import { serve } from '../socket.ts';
 import { removeContainers } from '../world/containers.ts';
 import { clearSocketPlace } from '../world/door.ts';

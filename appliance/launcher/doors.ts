@@ -1,7 +1,8 @@
 /** All doors of one process, opened where each belongs: the host, or the worlds that stand. The house calls it before each start. */
-import type { Door, Manifest, Process } from '../manifest.ts';
+
 import { socketPath } from '../paths.ts';
 import { Problem } from '../problem.ts';
+import type { Door, Manifest, Process } from '../row.ts';
 import { clearSocketPlace, type OpenDoor, openDoors, permitSocket } from '../world/door.ts';
 import type { Ground } from '../world/launch.ts';
 import type { Worlds } from './worlds.ts';

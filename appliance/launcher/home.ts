@@ -17,8 +17,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { encodeLatch } from '../keeper/latch.ts';
-import type { Manifest } from '../manifest.ts';
 import { Problem } from '../problem.ts';
+import type { Manifest } from '../row.ts';
 import { makeFolders, openFile, ownFolder, prepareEntry } from '../world/entry.ts';
 import type { Mode } from '../world/namespace.ts';
 

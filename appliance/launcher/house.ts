@@ -2,17 +2,11 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Trail } from '../log.ts';
-import {
-  auditGroup,
-  type Circumstances,
-  type Config,
-  canonical,
-  type Manifest,
-  manifest,
-  type Process,
-  socketGroup,
-} from '../manifest.ts';
+import { manifest } from '../manifest.ts';
+import { auditGroup, socketGroup } from '../numbers.ts';
 import { socketPath } from '../paths.ts';
+import type { Circumstances, Manifest, Process } from '../row.ts';
+import { type Config, canonical } from '../settings.ts';
 import { call } from '../socket.ts';
 import { ownFolder } from '../world/entry.ts';
 import { type Ground, type Launched, launch, launchPage } from '../world/launch.ts';

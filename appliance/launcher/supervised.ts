@@ -1,6 +1,6 @@
 /** One process of the table as it runs: started, awaited, watched, started again with new doors after a pause that grows, and stopped. The house holds one for each row. */
 import type { Trail } from '../log.ts';
-import type { Process } from '../manifest.ts';
+import type { Process } from '../row.ts';
 import type { Ground, Launched } from '../world/launch.ts';
 import { collect } from './collect.ts';
 

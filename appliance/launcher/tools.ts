@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Circumstances } from '../manifest.ts';
+import type { Circumstances } from '../row.ts';
 import { dockerSocket } from '../world/containers.ts';
 
 export type ToolsStatus = {

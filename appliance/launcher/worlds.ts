@@ -1,5 +1,5 @@
 /** The worlds of the running appliance: a namespace for each agent, or the reason why there is none. The house opens and closes them. */
-import type { Manifest, Process } from '../manifest.ts';
+import type { Manifest, Process } from '../row.ts';
 import type { Ground } from '../world/launch.ts';
 import { type Namespace, openNamespace } from '../world/namespace.ts';
 import { checkWalls, sealed, type Wall } from '../world/walls.ts';

@@ -10,8 +10,8 @@ import {
   openSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Entry } from '../manifest.ts';
 import { Problem } from '../problem.ts';
+import type { Entry } from '../row.ts';
 import type { Mode } from './namespace.ts';
 
 export const planted = (path: string, what: string): Problem =>

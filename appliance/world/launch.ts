@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Process } from '../manifest.ts';
 import { socketPath, view } from '../paths.ts';
+import type { Process } from '../row.ts';
 import type { Cgroups } from './cgroup.ts';
 import type { OpenDoor } from './door.ts';
 import { enter, type Mode } from './namespace.ts';

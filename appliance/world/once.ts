@@ -1,5 +1,5 @@
 /** Runs one row to its end, in its view: a probe, a job. The walls, the compile cache and the configuration ask. */
-import type { Process } from '../manifest.ts';
+import type { Process } from '../row.ts';
 import { type Ground, launch } from './launch.ts';
 
 export type Ended = { code: number | null; stdout: string; stderr: string };

@@ -1,7 +1,7 @@
 /** The five walls and two limits of a world, each proven from inside before a guest starts. The launcher and `holdfast doctor` ask. */
 import { readFileSync, readlinkSync } from 'node:fs';
-import type { Process } from '../manifest.ts';
 import { asProblemJson } from '../problem.ts';
+import type { Process } from '../row.ts';
 import { installProfile } from './apparmor.ts';
 import type { Ground } from './launch.ts';
 import { openNamespace } from './namespace.ts';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { type Mistake, mistakeLine } from '../../appliance/config/mistake.ts';
 import { parseConfig } from '../../appliance/config.ts';
-import { type Config, canonical } from '../../appliance/manifest.ts';
+import { type Config, canonical } from '../../appliance/settings.ts';
 
 const good = (text: string): Config => {
   const parsed = parseConfig(text, 'holdfast.yaml');

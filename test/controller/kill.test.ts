@@ -31,7 +31,7 @@ test('one press goes to the keeper, is on record, and shows the receipt step by 
   }
   assert.ok(page.indexOf('id="rearm"') < page.indexOf('id="receipt"'), 'the way on comes first');
   assert.ok(page.indexOf('latch on disk') < page.indexOf('worlds and llm ended'), 'sorted by time');
-  const [, since] = /Since ([\d:]+)/.exec(page) ?? [];
+  const [, since] = /Since ([\d:]+): /.exec(page) ?? [];
   assert.ok(since && page.includes(`7c11, ${since}, pressed by`), 'one moment of the press');
 });
 

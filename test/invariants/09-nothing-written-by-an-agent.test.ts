@@ -28,8 +28,10 @@ import { collect } from '../../appliance/launcher/collect.ts';
 import { createHome, giveCredentials, prepareEntries, replaceFile } from '../../appliance/launcher/home.ts';
 import { openRunFolder } from '../../appliance/launcher/house.ts';
 import { addToTrail } from '../../appliance/launcher/trail.ts';
-import { type Config, type Entry, type Manifest, manifest } from '../../appliance/manifest.ts';
+import { manifest } from '../../appliance/manifest.ts';
 import { Problem } from '../../appliance/problem.ts';
+import type { Entry, Manifest } from '../../appliance/row.ts';
+import type { Config } from '../../appliance/settings.ts';
 import { clearSocketPlace, permitSocket } from '../../appliance/world/door.ts';
 import { checkout, type Mode, ordinaryUid } from '../world/world.ts';
 

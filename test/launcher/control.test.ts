@@ -7,8 +7,8 @@ import { type TestContext, test } from 'node:test';
 import { parseConfig } from '../../appliance/config.ts';
 import { serveLaunch } from '../../appliance/launcher/control.ts';
 import type { House } from '../../appliance/launcher/house.ts';
-import type { Config } from '../../appliance/manifest.ts';
 import { Problem } from '../../appliance/problem.ts';
+import type { Config } from '../../appliance/settings.ts';
 import { call } from '../../appliance/socket.ts';
 
 type Launch = { post(body: unknown): Promise<unknown>; applied: Config[]; written: string[] };

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseConfig } from '../../appliance/config.ts';
-import { manifest, socketGroup } from '../../appliance/manifest.ts';
+import { manifest } from '../../appliance/manifest.ts';
+import { socketGroup } from '../../appliance/numbers.ts';
 import { renderUnits } from '../../provisioning/units.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -102,7 +102,7 @@ const openai = (agent: string): string => `providers:
 ${modelOf(agent, 'openai', 'NAME')}`;
 
 /** Undefined while the world runs or nothing is known about it. */
-export function worldNotice(world: World | undefined, folded: boolean, pagesOnly = false): Html | undefined {
+export function worldNotice(world: World | undefined, folded = false, pagesOnly = false): Html | undefined {
   if (!world || world.state === 'running') return undefined;
   const agent = visibleLine(world.agent);
   const why = world.why ? html`<p>${visible(world.why)}</p>` : '';
