@@ -85,7 +85,9 @@ describe('a tool container, seen from inside', () => {
     const seen = parseProbes(stdout);
     const wanted = refusals.filter(({ call: name }) => numberOf(name) !== null);
     assert.equal(seen.size, wanted.length, stderr);
-    for (const { name, errno } of wanted) assert.equal(seen.get(name), errno, name);
+    // Engines from runc 1.1 on give the profile's default, ENOSYS, where only an argument was wrong; older ones EPERM.
+    for (const { name, errno } of wanted)
+      assert.ok([errno, ENOSYS].includes(seen.get(name) ?? 0), `${name}: ${seen.get(name)}`);
     const allowed = parseProbes((await run(`perl -e '${perlFor(allowances)}'`)).stdout);
     assert.equal(allowed.size, allowances.length);
     for (const [name, errno] of allowed) assert.ok(errno !== EPERM && errno !== ENOSYS, `${name}: ${errno}`);
