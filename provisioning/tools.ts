@@ -122,6 +122,7 @@ async function startEngine(): Promise<string> {
       throw new Unavailable(`docker.service does not start: ${started.tail}`, 'journalctl -u docker');
   } else {
     say('engine', 'doing', 'starting dockerd, as no service manager runs here');
+    forgetDeadContainerd(root);
     startDaemon(root);
   }
   const log = join(values.run, 'dockerd.log');
@@ -132,6 +133,18 @@ async function startEngine(): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   throw new Unavailable(`the engine does not answer on ${socketPath}: ${lastLines(log)}`, `Read ${log}`);
+}
+
+/** An engine that was ended by force leaves the pid of its containerd behind, and the next one waits in vain for whoever has that pid now. */
+function forgetDeadContainerd(root: string[]): void {
+  const file = '/run/docker/containerd/containerd.pid';
+  try {
+    const stat = readFileSync(`/proc/${Number(readFileSync(file, 'utf8'))}/stat`, 'latin1');
+    if (/\(containerd\) [^ZX] /.test(stat)) return;
+  } catch {
+    // no such file, or no such process
+  }
+  run([...root, 'rm', '-f', file]);
 }
 
 /** No bridge and no firewall rules: tool containers have no network, so the engine needs to be able to offer none. */
