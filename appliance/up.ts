@@ -9,7 +9,7 @@ import { prepareCache } from './launcher/cache.ts';
 import { parseText, readConfig } from './launcher/configuration.ts';
 import { serveLaunch } from './launcher/control.ts';
 import { createHome, replaceFile, writeEtc } from './launcher/home.ts';
-import { createHouse, type House, openRunFolder } from './launcher/house.ts';
+import { createHouse, type House, openRunFolder, ownRunRoot } from './launcher/house.ts';
 import { holderOf, sayHolder } from './launcher/port.ts';
 import { sweep } from './launcher/sweep.ts';
 import { findDocker, startTools, type ToolsStatus } from './launcher/tools.ts';
@@ -61,7 +61,7 @@ export async function up(options: UpOptions): Promise<Up> {
   mkdirSync(resolve(options.home), { recursive: true, mode: 0o711 });
   const paths = homePaths(options.home);
   const { instance, home, run } = paths;
-  openRunFolder(run); // a planted one is refused before anything in it is believed
+  ownRunRoot(run); // a planted one is refused before anything in it is believed
   await refuseSecond(paths.socket('launch'), home);
   const firstRun = createHome(home);
   const configFile = options.config ? resolve(options.config) : join(home, 'holdfast.yaml');

@@ -283,13 +283,17 @@ function writePart(ground: Ground, table: Manifest, row: Process): void {
   );
 }
 
+/** The folder above: an ordinary user's may be below /tmp, where anybody could have made it first. Throws then. Once it is ours alone, so is all below it. */
+export function ownRunRoot(run: string): void {
+  mkdirSync(dirname(run), { recursive: true, mode: 0o700 });
+  ownFolder(dirname(run));
+}
+
 /** Nobody but us passes its top folder; the views show single folders out of it. */
 export function openRunFolder(run: string): void {
-  // An ordinary user's may be below /tmp, where anybody could have made it first: ownFolder refuses that.
-  for (const folder of [dirname(run), run]) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    ownFolder(folder);
-  }
+  ownRunRoot(run);
+  mkdirSync(run, { recursive: true, mode: 0o700 });
+  ownFolder(run);
   mkdirSync(join(run, 'part'), { recursive: true, mode: 0o755 });
   mkdirSync(join(run, 'credentials'), { recursive: true, mode: 0o700 });
 }
