@@ -1,34 +1,16 @@
 /** The front of the house in a real browser with JavaScript off: set up, talk, say yes, press KILL, come back; and no cookie of one site at the door of the other. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { type BrowserContext, chromium } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 import { createProvider } from '../provider/provider.ts';
 import { allRun, appliance, toolsReady, until } from '../world/appliance.ts';
+import { launchChromium } from '../world/chromium.ts';
 import { password } from '../world/operator.ts';
 
-/** Debian's; elsewhere the two names that the set-up accepts. */
-const executables = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-
 async function browse(t: TestContext): Promise<BrowserContext> {
-  // An empty name is a profile folder of its own, removed at the end.
-  const context = await chromium.launchPersistentContext('', {
-    executablePath: executables.find((path) => existsSync(path)) ?? 'chromium',
-    headless: true,
-    javaScriptEnabled: false,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  const context = await launchChromium();
   t.after(() => context.close());
-  context.setDefaultTimeout(15_000);
   return context;
 }
 

@@ -1,34 +1,16 @@
 /** The pages in a real browser with JavaScript off: what only a browser decides is decided here, cookies, Origin, redirects, frames. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { getRequestListener } from '@hono/node-server';
-import { type BrowserContext, chromium } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 import { call } from '../../appliance/socket.ts';
+import { launchChromium } from '../world/chromium.ts';
 import { askOf, jobFor, password, sitDown } from './desk.ts';
 
-/** Debian's; elsewhere the two names that the set-up accepts. */
-const executables = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-
 async function browse(t: TestContext): Promise<BrowserContext> {
-  const executablePath = executables.find((path) => existsSync(path)) ?? 'chromium';
-  // An empty name is a profile folder of its own, removed at the end.
-  const context = await chromium.launchPersistentContext('', {
-    executablePath,
-    headless: true,
-    javaScriptEnabled: false,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  const context = await launchChromium();
   t.after(() => context.close());
   return context;
 }

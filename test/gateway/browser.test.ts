@@ -7,18 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
+import { launchChromium } from '../world/chromium.ts';
 import { type Chat, guestSays, openChat, until } from './chat.ts';
-
-const flags = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 describe('the chat in a browser without JavaScript', () => {
   let chat: Chat;
@@ -41,11 +32,7 @@ describe('the chat in a browser without JavaScript', () => {
     controller.listen(0, '127.0.0.1');
     await once(controller, 'listening');
     chat = await openChat({ controllerPort: (controller.address() as AddressInfo).port });
-    browser = await chromium.launchPersistentContext(profile, {
-      executablePath: '/usr/bin/chromium',
-      args: flags,
-      javaScriptEnabled: false,
-    });
+    browser = await launchChromium(profile);
     page = await browser.newPage();
     page.on('console', (message) => complaints.push(message.text()));
     page.setDefaultTimeout(10_000);
