@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Denial } from './denial.ts';
-import type { KindName } from './kind.ts';
-import { formatOf, kinds } from './paths.ts';
+import type { KindName } from './kinds/kind.ts';
+import { formatOf, kinds } from './kinds/paths.ts';
 
 export type Exchange = {
   id: string;

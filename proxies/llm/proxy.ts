@@ -6,14 +6,14 @@ import type { Armed } from '../armed.ts';
 import { createQuota } from '../ledger/quota.ts';
 import type { Secret } from '../secret.ts';
 import { createSockets } from '../sockets.ts';
-import { judgeAnswer, passAnswer } from './answer.ts';
+import { judgeAnswer, passAnswer } from './answer/pass.ts';
+import { type Asked, type Held, judge, readBytes } from './asked/request.ts';
 import { type Denial, fault, leaseDenial, notRecorded, unreachable } from './denial.ts';
 import { beginExchange, type Exchange, sendDenial } from './exchange.ts';
-import { createKeyring } from './keyring.ts';
-import type { Provider } from './kind.ts';
-import { findTarget } from './paths.ts';
-import { type Asked, type Held, judge, readBytes } from './request.ts';
-import { createUpstream } from './upstream.ts';
+import { createKeyring } from './keys/keyring.ts';
+import type { Provider } from './kinds/kind.ts';
+import { findTarget } from './kinds/paths.ts';
+import { createUpstream } from './route/upstream.ts';
 
 export type LlmSettings = {
   providers: readonly Provider[];

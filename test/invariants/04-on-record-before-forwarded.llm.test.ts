@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { verifyLedger } from '../../proxies/ledger/chain.ts';
 import { openLedger } from '../../proxies/ledger/ledger.ts';
-import type { KindName } from '../../proxies/llm/kind.ts';
+import type { KindName } from '../../proxies/llm/kinds/kind.ts';
 import { chatBody, type Line, post, startBoth, until } from '../proxies/llm/rig.ts';
 
 const paths: [KindName, string][] = [

@@ -4,9 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import OpenAI from 'openai';
-import { createKeyring } from '../../proxies/llm/keyring.ts';
-import type { KindName, Provider } from '../../proxies/llm/kind.ts';
-import { findTarget, type Target } from '../../proxies/llm/paths.ts';
+import { createKeyring } from '../../proxies/llm/keys/keyring.ts';
+import type { KindName, Provider } from '../../proxies/llm/kinds/kind.ts';
+import { findTarget, type Target } from '../../proxies/llm/kinds/paths.ts';
 import { Secret } from '../../proxies/secret.ts';
 import { chatBody, post, realKey, startBoth, startDoor, startProvider } from '../proxies/llm/rig.ts';
 

@@ -1,7 +1,7 @@
 /** A body that can be read in two ways is not read at all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBody } from '../../../proxies/llm/body.ts';
+import { readBody } from '../../../proxies/llm/asked/body.ts';
 
 const whyNot = (body: string | Buffer): string => {
   const read = readBody(Buffer.from(body));

@@ -1,8 +1,8 @@
 /** Which provider answers which path, and that nothing else is answered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Provider } from '../../../proxies/llm/kind.ts';
-import { findTarget } from '../../../proxies/llm/paths.ts';
+import type { Provider } from '../../../proxies/llm/kinds/kind.ts';
+import { findTarget } from '../../../proxies/llm/kinds/paths.ts';
 import { post, startBoth, startDoor, startProvider } from './rig.ts';
 
 const local: Provider = { name: 'local', kind: 'ollama', baseUrl: 'http://10.0.0.2:11434' };

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { Armed } from '../../../proxies/armed.ts';
 import { createDoor } from '../../../proxies/llm/door.ts';
-import type { Provider as Configured, KindName } from '../../../proxies/llm/kind.ts';
+import type { Provider as Configured, KindName } from '../../../proxies/llm/kinds/kind.ts';
 import { createLlm, type Llm, type LlmSettings } from '../../../proxies/llm/proxy.ts';
 import { Secret } from '../../../proxies/secret.ts';
 import { createProvider, type Provider, type ProviderOptions } from '../../provider/provider.ts';

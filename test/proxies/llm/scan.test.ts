@@ -1,9 +1,9 @@
 /** What a body may ask of a vendor: one table of what passes and one of what does not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KindName } from '../../../proxies/llm/kind.ts';
-import { kinds } from '../../../proxies/llm/paths.ts';
-import { scan } from '../../../proxies/llm/scan.ts';
+import { scan } from '../../../proxies/llm/asked/scan.ts';
+import type { KindName } from '../../../proxies/llm/kinds/kind.ts';
+import { kinds } from '../../../proxies/llm/kinds/paths.ts';
 
 type Body = Record<string, unknown>;
 

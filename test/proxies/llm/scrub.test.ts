@@ -1,7 +1,7 @@
 /** A key that comes back is masked wherever the chunks are cut, and nothing else is touched or delayed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createScrub } from '../../../proxies/llm/scrub.ts';
+import { createScrub } from '../../../proxies/llm/keys/scrub.ts';
 
 const key = 'aab-aab-aac-1234';
 const stars = '*'.repeat(key.length);

@@ -1,7 +1,7 @@
 /** Token counts are read from where each API puts them, and never from what the model says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUsage } from '../../../proxies/llm/usage.ts';
+import { createUsage } from '../../../proxies/llm/answer/usage.ts';
 
 const tokensOf = (chunks: string[]): unknown => {
   const usage = createUsage();

@@ -1,6 +1,7 @@
 /** Which provider answers a request, and at which address. A closed list: what is not on it is refused before anything is read. Called by proxy.ts. */
+
+import { type Denial, deny, quoted } from '../denial.ts';
 import { anthropic } from './anthropic.ts';
-import { type Denial, deny, quoted } from './denial.ts';
 import type { Kind, KindName, Provider, Route } from './kind.ts';
 import { ollama } from './ollama.ts';
 import { openai } from './openai.ts';

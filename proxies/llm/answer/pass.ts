@@ -4,10 +4,10 @@ import type { ServerResponse } from 'node:http';
 import { pipeline, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import type { Secret } from '../secret.ts';
-import { type Denial, deny } from './denial.ts';
-import type { Provider } from './kind.ts';
-import { createScrub } from './scrub.ts';
+import type { Secret } from '../../secret.ts';
+import { type Denial, deny } from '../denial.ts';
+import { createScrub } from '../keys/scrub.ts';
+import type { Provider } from '../kinds/kind.ts';
 import { createUsage, type Tokens } from './usage.ts';
 
 export type Passed = {

@@ -1,10 +1,10 @@
 /** What an agent asks: read within limits, judged, and made ready to send. Nothing here has an effect. Called by proxy.ts. */
 import type { IncomingMessage } from 'node:http';
-import type { Secret } from '../secret.ts';
+import type { Secret } from '../../secret.ts';
+import { cannotScan, type Denial, tooLarge, tooMuchAtOnce } from '../denial.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { kinds, type Target } from '../kinds/paths.ts';
 import { readBody } from './body.ts';
-import { cannotScan, type Denial, tooLarge, tooMuchAtOnce } from './denial.ts';
-import type { Keyring } from './keyring.ts';
-import { kinds, type Target } from './paths.ts';
 import { scan } from './scan.ts';
 
 /** Anthropic's own limit for a request (API overview, "Request size limits"); no conversation is larger. */

@@ -1,8 +1,8 @@
 /** One agent's connections to its providers: one undici Agent for each, shared with no other agent. Called by proxy.ts. */
 import type { Socket } from 'node:net';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
-import type { Sockets } from '../sockets.ts';
-import type { Target } from './paths.ts';
+import type { Sockets } from '../../sockets.ts';
+import type { Target } from '../kinds/paths.ts';
 
 /** Local prefill and reasoning are silent for minutes; undici's default of 300 s ends them with "terminated". */
 const silenceMs = 600_000;

@@ -1,5 +1,5 @@
 /** The Ollama kind: its native chat and model list, and its OpenAI-compatible paths: key, body rules, error shape. Listed in paths.ts. */
-import { denialText } from './denial.ts';
+import { denialText } from '../denial.ts';
 import type { Kind } from './kind.ts';
 
 const fields =

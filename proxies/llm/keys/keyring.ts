@@ -1,8 +1,8 @@
 /** Which key may be placed into which request: a key is bound to its provider's exact origin, method and path. Called by proxy.ts right before the record and the dial. */
-import type { Secret } from '../secret.ts';
-import { type Denial, deny } from './denial.ts';
-import type { Provider } from './kind.ts';
-import { kinds, type Target, upstreamPath } from './paths.ts';
+import type { Secret } from '../../secret.ts';
+import { type Denial, deny } from '../denial.ts';
+import type { Provider } from '../kinds/kind.ts';
+import { kinds, type Target, upstreamPath } from '../kinds/paths.ts';
 
 /**
  * The only request headers that go on. A list of what passes, not of what is stripped: besides every credential

@@ -1,5 +1,5 @@
 /** What a provider kind declares about itself: its paths, where its key goes, what a body may hold, how it says no. One file per kind implements it. */
-import type { Denial } from './denial.ts';
+import type { Denial } from '../denial.ts';
 
 export type KindName = 'openai' | 'anthropic' | 'ollama';
 

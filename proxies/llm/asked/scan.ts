@@ -1,6 +1,6 @@
 /** The model vendor is not a way out: judges a request body before it is forwarded. Called by proxy.ts; nothing is dialled for a body refused here. */
-import { type Denial, deny, quoted } from './denial.ts';
-import type { BodyRules, Kind } from './kind.ts';
+import { type Denial, deny, quoted } from '../denial.ts';
+import type { BodyRules, Kind } from '../kinds/kind.ts';
 
 /** Fields that every API documents and that make the provider fetch, run or keep something. Null, false and [] switch them off. */
 const reaching: Record<string, string> = {

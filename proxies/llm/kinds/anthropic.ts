@@ -1,5 +1,5 @@
 /** The Anthropic kind: messages and models, and its OpenAI-compatible chat path: paths, key, body rules, error shape. Listed in paths.ts. */
-import { denialText } from './denial.ts';
+import { denialText } from '../denial.ts';
 import type { Kind } from './kind.ts';
 
 /** Every request needs a version (API reference, "Versions"); a client of another kind does not send one. */

@@ -1,5 +1,5 @@
 /** The OpenAI kind, and every server that speaks its chat API: paths, key, body rules, error shape. Listed in paths.ts. */
-import { denialText } from './denial.ts';
+import { denialText } from '../denial.ts';
 import type { Kind } from './kind.ts';
 
 /** Chat completions, from the API reference; the second part is what vLLM, llama.cpp and LiteLLM add for sampling. */
