@@ -1,11 +1,12 @@
 /** Reads holdfast.yaml: text in, the configuration with its digest out, or every mistake with its place. The one-shot job processes/config.ts and the CLI call it. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { crossChecks } from './config/crosscheck.ts';
 import { expected, got, wanted } from './config/expected.ts';
 import { type Mistake, type Path, pathText } from './config/mistake.ts';
 import { nearest } from './config/nearest.ts';
 import { reservedNames, schema } from './config/schema.ts';
-import { isSection, type Shape, shape, shapeAt } from './config/shape.ts';
+import { mayStandEmpty, type Shape, shape, shapeAt } from './config/shape.ts';
 import { type Config, digestOf } from './settings.ts';
 
 export type Parsed =
@@ -50,7 +51,11 @@ export function parseConfig(text: string, file: string): Parsed {
   const parsed = schema.safeParse(value);
   if (!parsed.success) return wrong(parsed.error.issues.flatMap((issue) => fromIssue(issue, value, place)));
   const config: Config = parsed.data;
-  const crossed = crossChecks(config, place);
+  const crossed = crossChecks(config).map(({ path, ...rest }) => ({
+    path: pathText(path),
+    ...place(path, false),
+    ...rest,
+  }));
   return crossed.length > 0 ? wrong(crossed) : { ok: true, file, config, digest: digestOf(config) };
 }
 
@@ -85,37 +90,6 @@ function unknownName(path: Path, key: string, valid: string[], place: Locate): M
     expected: valid.length > 0 ? `one of ${valid.join(', ')}` : 'nothing there',
     ...(near === undefined ? {} : { nearest: near }),
   };
-}
-
-/** What one field alone cannot know. */
-function crossChecks(config: Config, place: Locate): Mistake[] {
-  const mistakes: Mistake[] = [];
-  if (config.controller.port === config.chat.port) {
-    const path = ['chat', 'port'];
-    mistakes.push({
-      path: pathText(path),
-      ...place(path, false),
-      got: String(config.chat.port),
-      expected: 'another port than controller.port',
-    });
-  }
-  const providers = Object.keys(config.providers);
-  for (const [agent, { model }] of Object.entries(config.agents)) {
-    if (model === undefined || Object.hasOwn(config.providers, model.provider)) continue;
-    const path = ['agents', agent, 'model', 'provider'];
-    const near = nearest(model.provider, providers);
-    mistakes.push({
-      path: pathText(path),
-      ...place(path, false),
-      got: got(model.provider, path),
-      expected:
-        providers.length > 0
-          ? `one of the providers: ${providers.join(', ')}`
-          : 'a provider; none is configured',
-      ...(near === undefined ? {} : { nearest: near }),
-    });
-  }
-  return mistakes;
 }
 
 /** Aliases and `__proto__` have no use in this file and are how such files surprise their reader. */
@@ -153,7 +127,7 @@ function withoutEmptySections(value: unknown, at: Shape | undefined): unknown {
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, inner]): [string, unknown][] => {
       const named = at?.properties && Object.hasOwn(at.properties, key) ? at.properties[key] : undefined;
-      if (inner === null && named) return isSection(named) ? [] : [[key, inner]];
+      if (inner === null && named) return mayStandEmpty(named) ? [] : [[key, inner]];
       const entry =
         named ?? (typeof at?.additionalProperties === 'object' ? at.additionalProperties : undefined);
       return [[key, inner === null && entry ? {} : withoutEmptySections(inner, entry)]];

@@ -1,4 +1,5 @@
 /** The table of what runs: a pure function of the configuration. The launcher starts from it and the systemd units are rendered from it. */
+import { chainOf, linkOf } from '../proxies/llm/route/chain.ts';
 import { agentUid, guard, placeUid, socketGroup } from './numbers.ts';
 import { type Circumstances, type Door, type Entry, type Manifest, type Process, processRow } from './row.ts';
 import { type AgentConfig, type Config, digestOf } from './settings.ts';
@@ -38,12 +39,21 @@ export function manifest(config: Config, at: Circumstances): Manifest {
     socket('run', 'tools'),
     socket('broker', 'broker'),
     socket('turn', 'gateway'),
+    socket('turns', 'llm'),
+    socket('models', 'llm'),
+    ...(config.metrics.port === undefined
+      ? []
+      : [{ name: 'metrics', in: 'host', listen: `127.0.0.1:${config.metrics.port}`, servedBy: 'llm' }]),
   ];
 
   const row = (name: string, rest: Partial<Process>): Process =>
     processRow(name, { uid: uid(name), ...rest });
-  const ledger = (file: string): Entry => ({ path: `audit/${file}`, kind: 'file', mode: 0o640 });
   const folder = (path: string, mode = 0o700): Entry => ({ path, kind: 'folder', mode });
+  /** The file that is written, and the folder of its segments that are put away; the audit group reads both. */
+  const ledger = (name: string): Entry[] => [
+    { path: `audit/${name}.jsonl`, kind: 'file', mode: 0o640 },
+    folder(`audit/${name}`, 0o750),
+  ];
   const resolver = [
     '/etc/resolv.conf',
     '/etc/hosts',
@@ -58,13 +68,9 @@ export function manifest(config: Config, at: Circumstances): Manifest {
       uid: 0,
       controls: ['launch'],
       reads: [folder('audit', 0o711)],
-      writes: [
-        { path: 'latch', kind: 'file', mode: 0o600 },
-        { path: 'audit/keeper.jsonl', kind: 'file', mode: 0o640 },
-        folder('keeper'),
-      ],
+      writes: [{ path: 'latch', kind: 'file', mode: 0o600 }, ...ledger('keeper'), folder('keeper')],
       machine: ['cgroup'],
-      part: { agents },
+      part: { instance: at.instance, agents },
       memoryMb: 128,
     }),
     row('broker', {
@@ -87,14 +93,9 @@ export function manifest(config: Config, at: Circumstances): Manifest {
       },
     }),
     row('controller', {
-      controls: ['trip', 'rearm', 'launch'],
+      controls: ['trip', 'rearm', 'launch', 'models'],
       reads: [folder('audit', 0o711)],
-      writes: [
-        folder('controller'),
-        folder('secrets/controller'),
-        folder('keys', 0o755),
-        ledger('acts.jsonl'),
-      ],
+      writes: [folder('controller'), folder('secrets/controller'), folder('keys', 0o755), ...ledger('acts')],
       part: {
         instance: at.instance,
         mode: at.mode,
@@ -106,6 +107,7 @@ export function manifest(config: Config, at: Circumstances): Manifest {
           name,
           kind: each.kind,
           hasKey: each.key !== undefined && at.keys.includes(each.key),
+          login: each.login !== undefined,
         })),
       },
       needs: ['keeper'],
@@ -114,13 +116,16 @@ export function manifest(config: Config, at: Circumstances): Manifest {
     row('llm', {
       network: 'host',
       controls: ['lease'],
-      writes: [ledger('traffic.jsonl')],
+      // Logins are written by llm itself, so they stand beside the keys and not among them; spools hold bodies that are on their way.
+      writes: [...ledger('traffic'), folder('llm'), ...(keysHeld ? [folder('secrets/llm-logins')] : [])],
       machine: resolver,
       secrets: keysHeld ? 'llm' : null,
       part: {
         keysHeld,
         providers: config.providers,
-        agents: Object.fromEntries(agents.map((agent) => [agent, { model: config.agents[agent]?.model }])),
+        models: config.models,
+        agents: Object.fromEntries(agents.map((agent) => [agent, llmAgent(config.agents[agent])])),
+        metricsPort: config.metrics.port ?? null,
       },
       needs: ['keeper'],
       memoryMb: 512,
@@ -128,19 +133,23 @@ export function manifest(config: Config, at: Circumstances): Manifest {
     row('egress', {
       network: 'host',
       controls: ['lease'],
-      writes: [ledger('egress.jsonl')],
+      writes: ledger('egress'),
       machine: resolver,
       part: {
         agents: Object.fromEntries(
           agents.map((agent) => [agent, { egress: config.agents[agent]?.egress ?? [] }]),
         ),
-        ownPorts: [config.controller.port, config.chat.port],
+        ownPorts: [
+          config.controller.port,
+          config.chat.port,
+          ...(config.metrics.port === undefined ? [] : [config.metrics.port]),
+        ],
       },
       needs: ['keeper'],
     }),
     row('tools', {
       controls: ['lease', 'ask', 'broker'],
-      writes: [ledger('tools.jsonl')],
+      writes: ledger('tools'),
       part: {
         agents,
         waitSeconds: config.approvals.waitSeconds,
@@ -151,7 +160,7 @@ export function manifest(config: Config, at: Circumstances): Manifest {
       memoryMb: 384,
     }),
     row('gateway', {
-      controls: ['trip', 'ask', 'session', 'run', ...agents.map((agent) => `guest.${agent}`)],
+      controls: ['trip', 'ask', 'session', 'run', 'turns', ...agents.map((agent) => `guest.${agent}`)],
       writes: [folder('gateway')],
       part: {
         instance: at.instance,
@@ -216,16 +225,43 @@ export function manifest(config: Config, at: Circumstances): Manifest {
 export const mayHoldKeys = (config: Config, mode: Circumstances['mode']): boolean =>
   mode === 'root' || config.ordinaryUser.holdKeys;
 
+/** Its egress rules judge the hosts of URLs that a provider would fetch for it. */
+const llmAgent = (agent: AgentConfig | undefined): Record<string, unknown> => ({
+  model: agent?.model,
+  allow: agent?.allow,
+  aliases: agent?.aliases ?? {},
+  limits: agent?.limits,
+  egress: agent?.egress ?? [],
+});
+
+/** Ready when one provider of its model, or of the chain that its model is an alias of, can be asked. Otherwise what the first lacks. */
 function gatewayAgent(config: Config, agent: string, at: Circumstances): Record<string, unknown> {
-  const model = config.agents[agent]?.model;
-  const provider = model ? config.providers[model.provider] : undefined;
-  const keyMissing = provider?.key !== undefined && !at.keys.includes(provider.key);
-  const keyWithheld = provider?.key !== undefined && !mayHoldKeys(config, at.mode);
+  const of = config.agents[agent];
+  const model = of?.model;
+  if (!model) return { modelReady: false };
+  const names =
+    model.provider === undefined
+      ? (chainOf(model.name, of.aliases, config.models) ?? []).map((entry) => linkOf(entry)?.provider ?? '')
+      : [model.provider];
+  const states = names.flatMap((name) => {
+    const provider = config.providers[name];
+    if (!provider) return [];
+    const secret = provider.key ?? (provider.login ? 'login' : undefined);
+    return [
+      {
+        name,
+        missing: provider.key !== undefined && !at.keys.includes(provider.key) ? provider.key : undefined,
+        withheld: secret !== undefined && !mayHoldKeys(config, at.mode) ? secret : undefined,
+      },
+    ];
+  });
+  const ready = states.find((each) => each.missing === undefined && each.withheld === undefined);
+  const said = ready ?? states[0];
   return {
-    model,
-    modelReady: model !== undefined && provider !== undefined && !keyMissing && !keyWithheld,
-    keyMissing: keyMissing ? provider?.key : undefined,
-    keyWithheld: keyWithheld ? provider?.key : undefined,
+    model: { name: model.name, provider: model.provider ?? said?.name ?? names[0] ?? '' },
+    modelReady: ready !== undefined,
+    keyMissing: said?.missing,
+    keyWithheld: said?.withheld,
   };
 }
 

@@ -29,6 +29,8 @@ const groupPlaces = [
   'turn',
   'guest',
   'control',
+  'turns',
+  'models',
 ];
 const groupsFrom = 40;
 const agentsFrom = 100;

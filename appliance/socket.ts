@@ -11,7 +11,18 @@ export type Question = {
   signal: AbortSignal;
 };
 
-/** Answers JSON; an async iterable is streamed as NDJSON, one value a line. Keys look like `'POST /approvals/:id'`. */
+/** An answer that is not JSON: what a scraper of others reads. */
+export class Text {
+  readonly type: string;
+  readonly body: string;
+
+  constructor(type: string, body: string) {
+    this.type = type;
+    this.body = body;
+  }
+}
+
+/** Answers JSON, or the Text that a route returns; an async iterable is streamed as NDJSON, one value a line. Keys look like `'POST /approvals/:id'`. */
 export type Routes = Record<string, (question: Question) => unknown>;
 
 const maxBodyBytes = 1024 * 1024; // control messages are small; the largest is a configuration
@@ -54,6 +65,10 @@ async function answer(table: Route[], req: IncomingMessage, res: ServerResponse)
     signal: gone.signal,
   });
   if (isStream(result)) return sendLines(res, result, gone.signal);
+  if (result instanceof Text) {
+    res.writeHead(200, { 'content-type': result.type }).end(result.body);
+    return;
+  }
   res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result ?? {}));
 }
 

@@ -242,6 +242,7 @@ async function refuseTakenPorts(config: Config): Promise<void> {
   const wanted: [string, number][] = [
     ['controller', config.controller.port],
     ['chat', config.chat.port],
+    ...(config.metrics.port === undefined ? [] : [['metrics', config.metrics.port] as [string, number]]),
   ];
   for (const [name, port] of wanted) {
     const free = await new Promise<boolean>((resolveFree) => {

@@ -1,13 +1,11 @@
 /** `holdfast agent`: add, list and remove agents. By the controller while Holdfast runs; in the file itself while it does not. */
-import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { replaceFile } from '../launcher/home.ts';
 import { Problem } from '../problem.ts';
 import { sayApplied } from './config.ts';
 import { exit } from './exit.ts';
 import { facts, list, words } from './facts.ts';
-import { type Found, findConfig, readConfigText } from './file.ts';
+import { editFile, findConfig, readConfigText } from './file.ts';
 import { json, say, table } from './print.ts';
 import { reach } from './reach.ts';
 import { status } from './status.ts';
@@ -34,7 +32,9 @@ export function agentVerb(program: Command): void {
         const world = worlds.find((each) => each.agent === name);
         return {
           name,
-          model: agent.model ? `${agent.model.provider}/${agent.model.name}` : null,
+          model: agent.model
+            ? [agent.model.provider, agent.model.name].filter((part) => part !== undefined).join('/')
+            : null,
           hosts: agent.egress.length,
           state: found.running ? words(world?.state) || 'not applied' : 'not running',
         };
@@ -68,7 +68,10 @@ export function agentVerb(program: Command): void {
         const found = await findConfig(home);
         const folder = { folder: join(resolve(home), 'agents', agent) };
         if (!found.running) {
-          const version = await editFile(found, name, agent);
+          const { addAgent, removeAgent } = await import('../config/edit.ts');
+          const version = await editFile(found, (text) =>
+            (name === 'add' ? addAgent : removeAgent)(text, agent),
+          );
           if (asJson) json({ version, live: [], restarted: [], ...folder });
           else
             say(`${found.file} is changed; it takes effect at the next start.\n${done[name](home, agent)}`);
@@ -95,21 +98,3 @@ const done = {
   remove: (home: string, agent: string) =>
     `${agent} is ended; its files stay in ${join(resolve(home), 'agents', agent)}.`,
 };
-
-async function editFile({ file }: Found, how: 'add' | 'remove', agent: string): Promise<string> {
-  if (!existsSync(dirname(file)))
-    throw new Problem(
-      'not-running',
-      503,
-      `there is no folder ${dirname(file)}`,
-      'Name the home folder: --home DIR.',
-    );
-  const [{ addAgent, removeAgent }, { exampleYaml }] = await Promise.all([
-    import('../config/edit.ts'),
-    import('../config/example.ts'),
-  ]);
-  const edited = (how === 'add' ? addAgent : removeAgent)(readConfigText(file) ?? exampleYaml(), agent);
-  if (!edited.ok) throw new Problem(edited.code, 422, edited.why, edited.hint);
-  replaceFile(file, edited.text, 0o644);
-  return edited.parsed.digest;
-}

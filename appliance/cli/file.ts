@@ -1,6 +1,8 @@
 /** The configuration file as the verbs find it: the one that a running Holdfast uses, else the home's own. */
-import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { Edited } from '../config/edit.ts';
+import { replaceFile } from '../launcher/home.ts';
 import { Problem } from '../problem.ts';
 import { facts } from './facts.ts';
 import { reach } from './reach.ts';
@@ -37,4 +39,20 @@ export function readConfigText(file: string): string | undefined {
       'Are you its owner?',
     );
   }
+}
+
+/** Where nothing runs, an edit is the file's alone and takes effect at the next start. Returns the new version. */
+export async function editFile({ file }: Found, edit: (text: string) => Edited): Promise<string> {
+  if (!existsSync(dirname(file)))
+    throw new Problem(
+      'not-running',
+      503,
+      `there is no folder ${dirname(file)}`,
+      'Name the home folder: --home DIR.',
+    );
+  const { exampleYaml } = await import('../config/example.ts');
+  const edited = edit(readConfigText(file) ?? exampleYaml());
+  if (!edited.ok) throw new Problem(edited.code, 422, edited.why, edited.hint);
+  replaceFile(file, edited.text, 0o644);
+  return edited.parsed.digest;
 }

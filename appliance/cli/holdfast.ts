@@ -3,13 +3,16 @@ import { Command, CommanderError } from 'commander';
 import { agentVerb } from './agent.ts';
 import { approvalsVerb } from './approvals.ts';
 import { askVerb } from './ask.ts';
+import { auditVerb } from './audit.ts';
 import { configVerb } from './config.ts';
 import { doctorVerb } from './doctor.ts';
 import { exit } from './exit.ts';
 import { killVerb } from './kill.ts';
+import { modelsVerb } from './models.ts';
 import { rearmVerb } from './rearm.ts';
 import { runVerb } from './run.ts';
 import { statusVerb } from './status.ts';
+import { trafficVerb } from './traffic.ts';
 import { unitsVerb } from './units.ts';
 import { upVerb } from './up.ts';
 import { complain } from './verb.ts';
@@ -29,7 +32,17 @@ const program = new Command('holdfast')
     '\nExit codes: 0 ok, 1 fault, 2 usage, 3 refused, 4 not running, 69 something is missing, 78 holdfast.yaml.',
   );
 for (const add of [upVerb, statusVerb, doctorVerb, agentVerb, killVerb, rearmVerb]) add(program);
-for (const add of [approvalsVerb, configVerb, unitsVerb, runVerb, askVerb]) add(program);
+for (const add of [
+  trafficVerb,
+  modelsVerb,
+  approvalsVerb,
+  auditVerb,
+  configVerb,
+  unitsVerb,
+  runVerb,
+  askVerb,
+])
+  add(program);
 
 try {
   await program.parseAsync();

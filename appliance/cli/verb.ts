@@ -17,7 +17,7 @@ export function verb<O extends object>(
   settings: { json: boolean },
   declare: (command: Command) => Command,
   act: Act<O>,
-): void {
+): Command {
   const command = program
     .command(name)
     .description(summary)
@@ -31,6 +31,7 @@ export function verb<O extends object>(
       process.exitCode = exitFor(error);
     }
   });
+  return command; // a verb may have verbs of its own
 }
 
 export function complain(error: unknown): void {

@@ -9,7 +9,7 @@ export type Edited =
   | { ok: true; text: string; parsed: Good }
   | { ok: false; code: 'not-edited' | 'config'; why: string; hint: string };
 
-const refuse = (why: string, hint: string): Edited => ({ ok: false, code: 'not-edited', why, hint });
+export const refuse = (why: string, hint: string): Edited => ({ ok: false, code: 'not-edited', why, hint });
 
 /** The file itself is wrong, edit or not. */
 const mistaken = (why: string, hint: string): Edited => ({ ok: false, code: 'config', why, hint });
@@ -102,7 +102,7 @@ function blockOf(agents: YAMLMap, lines: string[], counter: LineCounter): Source
 }
 
 /** An entry ends where something stands at its own indent or further left, a comment included; blank lines before that are not its. */
-function endOf(lines: string[], start: number, indent: number): number {
+export function endOf(lines: string[], start: number, indent: number): number {
   let end = start + 1;
   for (let at = start + 1; at < lines.length; at += 1) {
     const line = lines[at] ?? '';

@@ -22,10 +22,14 @@ export function expected(issue: z.core.$ZodIssue, path: Path): string {
 }
 
 export function wanted(at: Shape): string {
+  if (at.anyOf) return at.anyOf.map(wanted).join(', or ');
+  if (at.const !== undefined) return String(at.const);
   if (at.enum) return `one of ${at.enum.join(', ')}`;
   switch (at.type) {
     case 'integer':
       return `a whole number from ${at.minimum} to ${at.maximum}`;
+    case 'number':
+      return `a number from ${at.minimum} to ${at.maximum}`;
     case 'boolean':
       return 'true or false';
     case 'array':

@@ -1,6 +1,8 @@
 /** The strict schema of holdfast.yaml: every field, its unit, its limits and its description. Parser, example, JSON Schema and documentation come from it. */
 import { z } from 'zod';
 import { hostPattern } from '../../proxies/verdict/host.ts';
+import { limits } from './limits.ts';
+import { glob, provider, whole } from './provider.ts';
 
 /** Names that a process, a socket or a room of the house has already, and those that JavaScript gives to every object. */
 export const reservedNames: readonly string[] = [
@@ -40,38 +42,43 @@ const name = z
   .regex(namePattern, nameWords)
   .refine((given) => !reservedNames.includes(given), nameWords);
 
-const whole = (least: number, most: number): z.ZodNumber => z.number().int().min(least).max(most);
-
 const port = whole(1, 65_535);
 
-const provider = z
-  .strictObject({
-    kind: z.enum(['openai', 'anthropic', 'ollama']).describe('The wire format that the provider speaks.'),
-    baseUrl: z
-      .string()
-      .max(2048)
-      .refine(isBaseUrl, 'an http or https address such as https://api.example.com/v1, without credentials')
-      .describe(
-        'Where it is: scheme, host, port and path prefix. Writing it here permits exactly that host and port.',
-      ),
-    key: z
-      .string()
-      // A key pasted here by mistake is long or begins like one; names of files do neither.
-      .regex(
-        /^(?!sk-|AIza|gsk_|xai-)[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/,
-        'the name of a file in secrets/llm/, not the key itself',
-      )
-      .optional()
-      .describe(
-        'Name of the file in secrets/llm/ (mode 0600) that holds its API key. Leave it out for none.',
-      ),
-  })
-  .meta({ example: { kind: 'ollama', baseUrl: 'http://127.0.0.1:11434', key: 'name-of-the-key-file' } });
+/** `ollama@dev2` is a kind of model on a machine: a spelling, nothing hangs on it. */
+const providerWords =
+  'a name of small letters, digits and dashes that begins with a letter and is not reserved, with or without @ and the name of a machine';
+
+const providerName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,30}(@[a-z0-9][a-z0-9-]{0,30})?$/, providerWords)
+  .refine((given) => !reservedNames.includes(given), providerWords);
+
+const aliasName = z
+  .string()
+  .regex(
+    /^(?!__proto__$)[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/,
+    'a name of 1 to 100 letters, digits, dots, colons, dashes and underscores that begins with a letter or digit',
+  )
+  .refine((given) => !reservedNames.includes(given), 'a name that is not reserved');
+
+/** What stands in a chain; that its provider is configured is looked at in crosscheck.ts. */
+const chain = z
+  .array(z.string().min(1).max(300))
+  .min(1)
+  .max(16)
+  .refine((given) => new Set(given).size === given.length, 'each model once')
+  .meta({ example: ['local/llama3.2'] });
+
+const aliases = z.record(aliasName, chain).default({}).meta({ exampleName: 'fast' });
 
 const model = z
   .strictObject({
-    provider: z.string().describe('A name from `providers`.'),
-    name: z.string().min(1).max(200).describe('The name of the model, as that provider spells it.'),
+    provider: z.string().optional().describe('A name from `providers`. Left out where the name is an alias.'),
+    name: z
+      .string()
+      .min(1)
+      .max(200)
+      .describe('The name of the model, as that provider spells it, or an alias.'),
   })
   .meta({ example: { provider: 'local', name: 'llama3.2' } });
 
@@ -101,6 +108,16 @@ const agent = z.strictObject({
   model: model
     .optional()
     .describe('The model that answers. Without one the chat says how to connect one; everything else works.'),
+  allow: z
+    .array(glob)
+    .max(1000)
+    .optional()
+    .meta({ example: ['local/*', 'fast'] })
+    .describe(
+      'The models it may ask for: names of aliases and provider/model, where * stands for anything. Left out: all.',
+    ),
+  aliases: aliases.describe('Aliases of its own, as in `models`; they go before those.'),
+  limits: limits.prefault({}).describe('What it may spend and how much it may ask.'),
   instructions: z
     .string()
     .max(32_768)
@@ -127,6 +144,15 @@ const controller = z.strictObject({
 
 const chat = z.strictObject({
   port: port.default(18_789).describe('TCP port of the chat, at http://localhost.'),
+});
+
+const metrics = z.strictObject({
+  port: port
+    .optional()
+    .meta({ example: 9464 })
+    .describe(
+      'TCP port for Prometheus, on 127.0.0.1, at /metrics. Left out, the numbers are on the control socket alone.',
+    ),
 });
 
 const uids = z.strictObject({
@@ -165,10 +191,13 @@ export const schema = z.strictObject({
   uids: uids.prefault({}).describe('The numeric user ids that the processes run as; no accounts are made.'),
   ordinaryUser: ordinaryUser.prefault({}).describe('Where Holdfast does not run as root.'),
   providers: z
-    .record(name, provider)
+    .record(providerName, provider)
     .default({})
     .meta({ exampleName: 'local' })
     .describe('Model providers, by a name of your choice.'),
+  models: aliases.describe(
+    'Aliases for all agents: a name, and the chain of provider/model that is tried for it, in this order.',
+  ),
   agents: z
     .record(name, agent)
     .refine((given) => Object.keys(given).length > 0, 'at least one agent')
@@ -176,12 +205,5 @@ export const schema = z.strictObject({
     .describe('Agents by name; each has a world of its own.'),
   approvals: approvals.prefault({}).describe('Questions that wait for the operator.'),
   tools: tools.prefault({}).describe('The limits of tool calls, which run in containers.'),
+  metrics: metrics.prefault({}).describe('Numbers for Prometheus: requests, tokens, cost, refusals, times.'),
 });
-
-/** RFC 3986 with only what a base needs: a query or fragment would be glued to paths, credentials would be on show. */
-function isBaseUrl(given: string): boolean {
-  if (!/^https?:\/\/[^\s\\]+$/.test(given) || !URL.canParse(given)) return false;
-  const url = new URL(given);
-  const bare = url.username === '' && url.password === '' && !given.includes('@');
-  return bare && !/[?#]/.test(given) && url.hostname !== '';
-}

@@ -12,6 +12,8 @@ export type Shape = {
   items?: Shape;
   required?: string[];
   enum?: string[];
+  const?: unknown;
+  anyOf?: Shape[];
   minimum?: number;
   maximum?: number;
   minItems?: number;
@@ -54,7 +56,7 @@ function open(from: Shape): Shape {
         const optional = !from.required?.includes(name);
         return [
           name,
-          optional && isSection(inner) ? { ...opened, type: [String(inner.type), 'null'] } : opened,
+          optional && mayStandEmpty(inner) ? { ...opened, type: [String(inner.type), 'null'] } : opened,
         ];
       }),
     );
@@ -67,4 +69,6 @@ function open(from: Shape): Shape {
   return to;
 }
 
-export const isSection = (at: Shape | undefined): boolean => at?.type === 'object' || at?.type === 'array';
+/** With every line below it commented out it is as if it were not written. A list without a default is none of these: an allow-list that was emptied must not allow everything. */
+export const mayStandEmpty = (at: Shape): boolean =>
+  at.type === 'object' || (at.type === 'array' && at.default !== undefined);

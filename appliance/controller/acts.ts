@@ -35,6 +35,7 @@ const sentences: Record<string, (act: Act) => string> = {
   'config-apply': (act) => `applied configuration ${String(act.version ?? '').slice(0, 12)}`,
   'agent-add': (act) => `added agent ${String(act.agent ?? '')}`,
   'agent-remove': (act) => `removed agent ${String(act.agent ?? '')}; its files stay`,
+  'price-set': (act) => `said what ${String(act.provider ?? '')}/${String(act.model ?? '')} costs`,
   setup: () => 'became the operator with the setup code',
 };
 

@@ -1,4 +1,5 @@
 /** Changes of holdfast.yaml: parsed here, on record, then given to the launcher, which tells every process and writes the file. decide.ts calls it. */
+import type { OwnPrice } from '../../proxies/llm/kinds/kind.ts';
 import { Problem } from '../problem.ts';
 import type { RecordAct } from './acts.ts';
 import type { Applied, Launcher } from './launcher.ts';
@@ -8,6 +9,8 @@ export type Configuration = {
   apply(text: string | undefined): Promise<Applied>;
   addAgent(name: string, text: string | undefined): Promise<Applied>;
   removeAgent(name: string, text: string | undefined): Promise<Applied>;
+  /** What a model costs, so that it need not wait any longer. */
+  setPrice(provider: string, model: string, price: OwnPrice, text: string | undefined): Promise<Applied>;
 };
 
 export function createConfiguration({
@@ -59,5 +62,11 @@ export function createConfiguration({
     },
     addAgent: (name, text) => edit('addAgent', name, text),
     removeAgent: (name, text) => edit('removeAgent', name, text),
+    async setPrice(provider, model, price, given) {
+      const { setPrice } = await import('../config/pricing.ts');
+      const edited = setPrice(await current(given), provider, model, price);
+      if (!edited.ok) throw new Problem(edited.code, 422, edited.why, edited.hint);
+      return give('price-set', { provider, model, price, version: edited.parsed.digest }, edited.text);
+    },
   };
 }

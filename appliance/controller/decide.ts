@@ -22,6 +22,20 @@ const text = z
   .describe('the configuration file as the CLI read it; left out, the launcher gives it');
 const applySchema = z.strictObject({ text }).prefault({});
 const addSchema = z.strictObject({ name: z.string().max(64), text });
+const rate = z.number().min(0).max(1_000_000);
+const priceSchema = z.strictObject({
+  provider: z.string().min(1).max(70),
+  model: z.string().min(1).max(200),
+  price: z.union([
+    z.strictObject({ free: z.literal(true) }),
+    z.strictObject({
+      inputUsdPerMillion: rate,
+      outputUsdPerMillion: rate,
+      cachedUsdPerMillion: rate.optional(),
+    }),
+  ]),
+  text,
+});
 const removeSchema = z.strictObject({ text }).prefault({});
 
 export type DecideParts = {
@@ -77,6 +91,10 @@ export function decideRoutes(parts: DecideParts): Routes {
     },
     'DELETE /agents/:name': ({ params, body }) =>
       configuration.removeAgent(params.name ?? '', parsed(removeSchema, body).text),
+    'POST /prices': ({ body }) => {
+      const { provider, model, price, text: given } = parsed(priceSchema, body);
+      return configuration.setPrice(provider, model, price, given);
+    },
     'POST /setup-code': async () => {
       if (operator.exists())
         throw new Problem('operator-exists', 409, 'the operator exists already', 'Log in with the password.');

@@ -10,6 +10,10 @@ export type Exchange = {
   verdict: 'allow' | 'refuse' | 'fail' | 'open';
   why: string;
   ms: number | null;
+  /** At the llm door: what it cost, what was counted, and the way over more than one provider. */
+  costUsd: number | null;
+  tokens: { in: number | null; out: number | null };
+  hops: string[];
 };
 
 const text = z.string().catch('');
@@ -38,6 +42,9 @@ const lineSchema = z.object({
   status: number,
   exit: number,
   ms: number,
+  costUsd: number,
+  tokens: z.object({ in: number, out: number }).nullable().catch(null),
+  hops: z.array(z.object({ provider: text, model: text, why: text })).catch([]),
 });
 type Line = z.infer<typeof lineSchema>;
 
@@ -49,12 +56,15 @@ const refused = (line: Line): boolean =>
 const ended = (line: Line): boolean =>
   line.ms !== null || line.status !== null || line.exit !== null || line.error !== '';
 
+/** Pieces of bodies and the ledger's own bookkeeping: lines, and no exchanges. */
+const others = new Set(['blob', 'segment', 'torn', 'carry']);
+
 /** In the order of their first lines. A line without an id is a row of its own. */
 export function exchangesOf(door: string, records: unknown[]): Exchange[] {
   const rows = new Map<string, Line[]>();
   for (const [at, record] of records.entries()) {
     const line = lineSchema.safeParse(record).data;
-    if (!line) continue;
+    if (!line || others.has(line.kind)) continue;
     const key = line.id === '' ? `#${at}` : line.id;
     rows.set(key, [...(rows.get(key) ?? []), line]);
   }
@@ -64,11 +74,15 @@ export function exchangesOf(door: string, records: unknown[]): Exchange[] {
 function fold(door: string, lines: Line[]): Exchange {
   const first = <K extends keyof Line>(key: K): Line[K] | '' =>
     lines.find((line) => line[key] !== '' && line[key] !== null)?.[key] ?? '';
-  const last = (key: 'status' | 'exit' | 'ms'): number | null =>
+  /** Who answered may be another than who was asked first. */
+  const lastText = (key: 'provider' | 'model'): string =>
+    lines.findLast((line) => line[key] !== '')?.[key] ?? '';
+  const last = (key: 'status' | 'exit' | 'ms' | 'costUsd'): number | null =>
     lines.findLast((line) => line[key] !== null)?.[key] ?? null;
   const host = [first('host'), first('port')].filter((each) => each !== '').join(':');
   const where = `${host}${first('path')}`;
-  const what = [first('method'), where, first('tool'), first('model'), first('command') || first('script')];
+  const model = [lastText('provider'), lastText('model')].filter((each) => each !== '').join('/');
+  const what = [first('method'), where, first('tool'), model, first('command') || first('script')];
   const [status, exit, ms] = [last('status'), last('exit'), last('ms')];
   const error = lines.findLast((line) => line.error !== '')?.error ?? '';
   const why = [
@@ -86,5 +100,14 @@ function fold(door: string, lines: Line[]): Exchange {
     verdict: lines.some(refused) ? 'refuse' : error !== '' ? 'fail' : lines.some(ended) ? 'allow' : 'open',
     why: [...new Set(why.filter((each) => each !== ''))].join('; '),
     ms,
+    costUsd: last('costUsd'),
+    tokens: lines.findLast((line) => line.tokens !== null)?.tokens ?? { in: null, out: null },
+    hops: way(lines.findLast((line) => line.hops.length > 0)?.hops ?? []),
   };
 }
+
+/** One provider that answered is what the row says already. */
+const way = (hops: Line['hops']): string[] =>
+  hops.length < 2
+    ? []
+    : hops.map(({ provider, model, why }) => `${provider}${model === '' ? '' : `/${model}`}: ${why}`);

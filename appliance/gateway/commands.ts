@@ -81,7 +81,7 @@ export async function status(neighbours: Neighbours, turns: Turns, of: StatusOf)
   const lines = [
     `State    ${state.status === 'fulfilled' ? stateWords(state.value) : `closed: ${whyNot(state.reason)}`}`,
     `World    ${worlds.status === 'fulfilled' ? worldWords(worlds.value, of.agent) : `not known: ${whyNot(worlds.reason)}`}`,
-    `Model    ${model ? `${model.name} by ${model.provider}${modelReady ? '' : ', not ready'}` : 'none'}`,
+    `Model    ${model ? `${model.name}${model.provider === '' ? '' : ` by ${model.provider}`}${modelReady ? '' : ', not ready'}` : 'none'}`,
     `Turn     ${turn ? `open for ${Math.round((Date.now() - turn.startedAt) / 1000)} s` : 'none open'}`,
     `Waiting  ${approvals.status === 'fulfilled' ? waitingWords(approvals.value.length, of.approvalsUrl) : `not known: ${whyNot(approvals.reason)}`}`,
   ];

@@ -81,6 +81,8 @@ export type Neighbours = {
   redeem(code: string, state: string): Promise<{ session: string; operator: string }>;
   check(session: string): Promise<{ ok: boolean; operator?: string | undefined }>;
   end(session: string): Promise<void>;
+  /** Which turn of an agent is open: the llm door puts it on the record. null when it has closed. */
+  openTurn(agent: string, turn: string | null): Promise<void>;
 };
 
 const quick = { timeoutMs: 2_000 }; // they answer from memory on this machine
@@ -107,6 +109,9 @@ export function createNeighbours(socket: (name: string) => string): Neighbours {
     check: async (session) => checked.parse(await call(socket('session'), 'POST /check', { session }, quick)),
     end: async (session) => {
       await call(socket('session'), 'POST /end', { session }, quick);
+    },
+    openTurn: async (agent, turn) => {
+      await call(socket('turns'), 'POST /turn', { agent, turn }, quick);
     },
   };
 }

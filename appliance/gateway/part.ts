@@ -14,7 +14,9 @@ const agent = z.object({
   keyWithheld: z
     .string()
     .optional()
-    .describe('The same file, where an ordinary user started Holdfast and did not say yes to real keys.'),
+    .describe(
+      'The same file, or `login`, where an ordinary user started Holdfast and did not say yes to real keys.',
+    ),
 });
 
 /** Ours to us: the launcher writes it, so fields that this process has no use for are dropped, not refused. */

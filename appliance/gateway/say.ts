@@ -86,7 +86,7 @@ const noModel = (part: GatewayPart, agent: string): Said => {
   const apply = `then run \`${cli('config apply')}\``;
   if (keyWithheld !== undefined) {
     return refused(
-      `no model is reachable for ${agent}: the key ${keyWithheld} is not used, because an ordinary user started Holdfast`,
+      `no model is reachable for ${agent}: ${keyWithheld === 'login' ? 'its login' : `the key ${keyWithheld}`} is not used, because an ordinary user started Holdfast`,
       `Your explicit yes is \`ordinaryUser: { holdKeys: true }\` in holdfast.yaml, ${apply}; or run Holdfast as root.`,
     );
   }

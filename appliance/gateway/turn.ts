@@ -1,4 +1,5 @@
 /** The open turn of an agent: one at a time. It collects events from the guest or from a tool run; the chat page and the `turn` socket follow them. say.ts begins it. */
+import { randomUUID } from 'node:crypto';
 import { Problem } from '../problem.ts';
 import { createEvents, type Events, type TurnEvent } from './events.ts';
 import type { History } from './history.ts';
@@ -10,6 +11,8 @@ export type Words = { text: string } | { note: string };
 
 export type Turn = {
   agent: string;
+  /** For the record of what is asked of models while it is open. */
+  id: string;
   /** Who answers: the guest, or Holdfast itself with a run. */
   from: 'agent' | 'holdfast';
   startedAt: number;
@@ -36,6 +39,8 @@ export type Beginning = {
 
 export type TurnParts = {
   approvals: (agent: string) => Promise<Approval[]>;
+  /** Tells whom it concerns which turn of an agent is open; null when it closes. Never rejects. */
+  announce: (agent: string, turn: string | null) => Promise<void>;
   /** Why everything stopped, when it is killed: then a cut has a better reason than its own. */
   killed: () => Promise<string | undefined>;
   /** What no Problem stands for: it is a fault of ours. */
@@ -45,6 +50,13 @@ export type TurnParts = {
 
 export function createTurns(parts: TurnParts): Turns {
   const turns = new Map<string, Turn>();
+  /** In order: the end of one turn must not arrive after the beginning of the next. */
+  const lastTold = new Map<string, Promise<void>>();
+  const tell = (agent: string, turn: string | null): Promise<void> => {
+    const told = (lastTold.get(agent) ?? Promise.resolve()).then(() => parts.announce(agent, turn));
+    lastTold.set(agent, told);
+    return told;
+  };
   return {
     open: (agent) => turns.get(agent),
     all: () => [...turns.values()],
@@ -54,6 +66,7 @@ export function createTurns(parts: TurnParts): Turns {
       const stopping = new AbortController();
       const turn: Turn = {
         agent: given.agent,
+        id: randomUUID(),
         from: given.from,
         startedAt: Date.now(),
         stop: (why) => stopping.abort(new Problem('stopped', 409, why, '')),
@@ -61,7 +74,12 @@ export function createTurns(parts: TurnParts): Turns {
         after: events.after,
       };
       turns.set(given.agent, turn);
-      run(given, parts, events, stopping.signal, () => turns.delete(given.agent)).catch(parts.onFault);
+      const told = given.from === 'agent' ? tell(given.agent, turn.id) : undefined;
+      const closed = (): void => {
+        turns.delete(given.agent);
+        if (told) void tell(given.agent, null);
+      };
+      run(given, told, parts, events, stopping.signal, closed).catch(parts.onFault);
       return turn;
     },
   };
@@ -69,6 +87,7 @@ export function createTurns(parts: TurnParts): Turns {
 
 async function run(
   given: Beginning,
+  told: Promise<void> | undefined,
   parts: TurnParts,
   events: Events,
   signal: AbortSignal,
@@ -86,6 +105,8 @@ async function run(
     events.push(last);
   };
   try {
+    await told; // before the guest hears of it, so that its first question is known to be of this turn
+    signal.throwIfAborted();
     for await (const words of given.source(signal, waiting)) {
       if ('text' in words) {
         text += words.text;

@@ -19,11 +19,12 @@ import { createKeeper } from '../controller/keeper.ts';
 import { approvalKeys } from '../controller/keys.ts';
 import { createLauncher } from '../controller/launcher.ts';
 import { createOperator, operatorTable } from '../controller/operator.ts';
-import { ledgerFiles } from '../controller/pages/exchanges.ts';
+import { ledgerFiles, tailOptions } from '../controller/pages/exchanges.ts';
 import { createSessions, sessionTable } from '../controller/session.ts';
 import { sessionRoutes } from '../controller/session-control.ts';
 import { createSetupCode, setupCodeTable } from '../controller/setupcode.ts';
 import { openDatabase } from '../database.ts';
+import { readStanding } from '../models/standing.ts';
 import { Problem } from '../problem.ts';
 import { attend } from '../process.ts';
 import { serve } from '../socket.ts';
@@ -35,7 +36,9 @@ const partSchema = z.strictObject({
   chatPort: z.int().describe('of localhost, where the chat is'),
   agents: z.array(z.string()),
   waitSeconds: z.int().min(1).describe('how long a question waits for a yes'),
-  providers: z.array(z.strictObject({ name: z.string(), kind: z.string(), hasKey: z.boolean() })),
+  providers: z.array(
+    z.strictObject({ name: z.string(), kind: z.string(), hasKey: z.boolean(), login: z.boolean() }),
+  ),
   version: z.string().optional().describe('digest of the whole configuration'),
 });
 
@@ -66,7 +69,9 @@ const db = openDatabase(here.home('controller/controller.sqlite'), [
   approvalTable,
 ]);
 const keys = approvalKeys(here.home('secrets/controller/approvals.pem'), here.home('keys/approvals.pub.pem'));
-const ledger = createActs(await openLedger({ path: here.home('audit/acts.jsonl') }));
+const ledger = createActs(
+  await openLedger({ path: here.home('audit/acts.jsonl'), archive: here.home('audit/acts') }),
+);
 /** On record first; then what changed something is said to the operator in words as well. */
 const record: RecordAct = async (act) => {
   await ledger(act);
@@ -99,7 +104,8 @@ const app = createApp({
   launcher,
   record,
   providers: () => part.providers,
-  tail: (door, count) => tailLedger(here.home(`audit/${ledgerFiles[door]}`), count),
+  models: () => readStanding(here.socket('models')),
+  tail: (door, count) => tailLedger(here.home(`audit/${ledgerFiles[door]}`), count, tailOptions[door]),
   now,
 });
 

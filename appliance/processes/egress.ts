@@ -41,7 +41,10 @@ const read = (given: unknown): z.infer<typeof partSchema> => {
 
 const part = read(here.part());
 const armed = here.lease();
-const ledger = await openLedger({ path: here.home('audit/egress.jsonl') });
+const ledger = await openLedger({
+  path: here.home('audit/egress.jsonl'),
+  archive: here.home('audit/egress'),
+});
 const resolve = createResolve();
 
 const doors = here.doors('egress.').map(({ fd, rest: agent }) => {

@@ -30,6 +30,11 @@ const history = (agent: string): History => {
 
 const turns = createTurns({
   approvals: neighbours.approvals,
+  // The record then lacks the turn, and nothing is decided by it, so the turn goes on.
+  announce: (agent, turn) =>
+    neighbours.openTurn(agent, turn).catch((error: unknown) => {
+      here.log.info('llm was not told of a turn', { agent, why: String(error) });
+    }),
   killed: async () => {
     // A keeper that does not answer closes the doors on its own; whether it killed is then not known.
     const now = await neighbours.keeperState().catch(() => undefined);

@@ -51,8 +51,14 @@ function move(event: Event): boolean {
 
 // Beats first: nothing that can fail stands between a start and the word killed.
 const beats = await createBeats(here.door('lease').fd, () => (beating(state) ? 'armed' : 'killed'));
-const ledger = await openLedger({ path: here.home('audit/keeper.jsonl') });
-const heads = createHeads(here.home('audit'), key);
+const { instance } = here.part() as { instance: string };
+const heads = createHeads(here.home('audit'), key, `holdfast/${instance}`);
+const ledger = await openLedger({
+  path: here.home('audit/keeper.jsonl'),
+  archive: here.home('audit/keeper'),
+  visit: heads.learn,
+  carry: heads.carry,
+});
 
 async function note(record: Record<string, unknown>): Promise<void> {
   try {
@@ -156,10 +162,16 @@ await serve(here.door('rearm'), {
     return rearm(text(by, 'by'), text(why, 'reason'));
   },
 });
-setInterval(() => {
-  const moved = heads.moved();
-  if (moved) void note(moved);
-}, signHeadsEveryMs);
+/** The first look is at once: what a clock does while the box starts then lies between two checkpoints. */
+function signHeads(): void {
+  const moved = heads.moved(ledger.head());
+  if (!moved) return;
+  void note(moved);
+  for (const [name, why] of Object.entries((moved.contradicted ?? {}) as Record<string, string>))
+    here.trail('error', `the ledger ${name} is not the one that was signed: ${why}`);
+}
+signHeads();
+setInterval(signHeads, signHeadsEveryMs);
 if (found.why) here.trail('error', `started killed: ${found.why}`);
 if (state === 'killed') {
   // A latch that was damaged while we were away: the launcher does not know yet.

@@ -1,62 +1,93 @@
 /** The llm process: one llm door for each agent, one ledger, the keys. Started by the launcher; composition only. */
-import { z } from 'zod';
-import { openLedger } from '../../proxies/ledger/ledger.ts';
+import { createPolicy, type Policy } from '../../proxies/egress/policy.ts';
 import { createDoor } from '../../proxies/llm/door.ts';
-import { createLlm, type LlmSettings } from '../../proxies/llm/proxy.ts';
-import { Problem } from '../problem.ts';
+import { createLlm } from '../../proxies/llm/proxy.ts';
+import { createSpools } from '../../proxies/llm/spool.ts';
+import { createUrlJudge } from '../../proxies/llm/urls.ts';
+import type { Secret } from '../../proxies/secret.ts';
+import { openBooks } from '../models/books.ts';
+import { controlRoutes } from '../models/control.ts';
+import { createHouse } from '../models/house.ts';
+import { readPart, settingsOf } from '../models/part.ts';
+import { createScrape } from '../models/scrape.ts';
+import { createOpenTurns } from '../models/turns.ts';
 import { attend } from '../process.ts';
-
-const providerSchema = z.strictObject({
-  kind: z.enum(['openai', 'anthropic', 'ollama']).describe('the wire format and the paths'),
-  baseUrl: z.url({ protocol: /^https?$/ }).describe('the only address that is dialled for this provider'),
-  key: z.string().optional().describe('name of the file in secrets/llm/'),
-});
-
-const partSchema = z.strictObject({
-  providers: z.record(z.string(), providerSchema).describe('by name; who comes first is asked first'),
-  agents: z.record(
-    z.string(),
-    z.strictObject({ model: z.strictObject({ provider: z.string(), name: z.string() }).optional() }),
-  ),
-  keysHeld: z
-    .boolean()
-    .describe('false after a kill, and for an ordinary user without ordinaryUser.holdKeys'),
-  version: z.string().optional().describe('digest of the whole configuration'),
-});
+import { serve } from '../socket.ts';
 
 const here = attend();
-
-function settingsOf(part: z.infer<typeof partSchema>, agent: string): LlmSettings {
-  return {
-    providers: Object.entries(part.providers).map(([name, provider]) => ({ name, ...provider })),
-    agentModel: part.agents[agent]?.model,
-    keysHeld: part.keysHeld,
-  };
-}
-
-const part = partSchema.parse(here.part());
+let part = readPart(here.part());
 const armed = here.lease();
-const ledger = await openLedger({ path: here.home('audit/traffic.jsonl') });
+
+/** Read once for each configuration: a file is not opened for every request. */
+let secrets = new Map<string, Secret | undefined>();
+const secret = (name: string): Secret | undefined => {
+  if (!secrets.has(name)) secrets.set(name, here.secret(name));
+  return secrets.get(name);
+};
+
+const books = await openBooks({
+  path: here.home('audit/traffic.jsonl'),
+  archive: here.home('audit/traffic'),
+  limits: Object.fromEntries(Object.entries(part.agents).map(([agent, { limits }]) => [agent, limits])),
+  warn: (agent, percent, what) => here.trail('report', `${agent} has used ${percent} % of a limit: ${what}`),
+});
+const house = createHouse({
+  part,
+  books,
+  armed,
+  secret,
+  loginFolder: here.home('secrets/llm-logins'),
+  say: (text) => here.log.error(text),
+});
+const turns = createOpenTurns(() => Object.keys(part.agents));
+const policies = new Map<string, Policy>();
+const spools = createSpools(here.home('llm'));
 
 const llms = here.doors('llm.').map(({ fd, rest: agent }) => {
+  policies.set(agent, createPolicy(agent, part.agents[agent]?.egress ?? []));
   const llm = createLlm({
     agent,
     ...settingsOf(part, agent),
-    secret: here.secret,
+    secret,
+    login: (provider) => house.logins.token(provider),
     armed,
-    record: (line) => ledger.append(line),
+    ledger: books.ledger,
+    blobs: books.blobs,
+    spools,
+    spend: books.spend(agent),
+    nodes: house.nodes,
+    metrics: house.metrics,
+    notices: house.notices,
+    judgeUrl: createUrlJudge(() => policies.get(agent) ?? createPolicy(agent, [])),
+    turn: () => turns.of(agent),
     log: here.log,
+    now: () => performance.now(),
   });
   createDoor(llm).listen({ fd });
   return { agent, llm };
 });
+house.watch(llms);
 
-here.onConfig((next) => {
-  const parsed = partSchema.safeParse(next);
-  if (!parsed.success) {
-    throw new Problem('bad-part', 422, 'llm does not understand its part', z.prettifyError(parsed.error));
+await serve(here.door('turns'), turns.routes);
+await serve(here.door('models'), controlRoutes(house.control));
+for (const { fd } of here.doors('metrics')) createScrape(house.metrics).listen({ fd });
+
+here.onConfig((given) => {
+  const next = readPart(given);
+  // Everything that can be refused is read before anything changes.
+  const read = llms.map(({ agent, llm }) => ({
+    agent,
+    llm,
+    settings: settingsOf(next, agent),
+    policy: createPolicy(agent, next.agents[agent]?.egress ?? []),
+  }));
+  part = next;
+  secrets = new Map();
+  house.reconfigure(next);
+  for (const { agent, llm, settings, policy } of read) {
+    policies.set(agent, policy);
+    llm.reconfigure(settings);
   }
-  for (const { agent, llm } of llms) llm.reconfigure(settingsOf(parsed.data, agent));
 });
 
 await here.ready();

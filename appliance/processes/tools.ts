@@ -55,7 +55,7 @@ function parsed<T>(schema: z.ZodType<T>, value: unknown, code: string, what: str
 
 const here = attend();
 let part = parsed(partSchema, here.part(), 'bad-part', 'its part');
-const ledger = await openLedger({ path: here.home('audit/tools.jsonl') });
+const ledger = await openLedger({ path: here.home('audit/tools.jsonl'), archive: here.home('audit/tools') });
 const armed = here.lease();
 const report = (text: string, error: unknown): void => here.log.error(text, { why: String(error) });
 

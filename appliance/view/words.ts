@@ -30,3 +30,7 @@ export const stepWords = (name: string): string => (name === 'launcher' ? 'launc
 
 /** 1 request, 2 requests. */
 export const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
+
+/** Six digits: a call may cost a hundredth of a cent. */
+export const usd = (given: number | null | undefined): string =>
+  given === null || given === undefined ? '' : given.toFixed(given !== 0 && Math.abs(given) < 0.01 ? 6 : 4);

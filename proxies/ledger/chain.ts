@@ -1,83 +1,182 @@
-/** The hash chain of a ledger, line by line. ledger.ts writes and opens with it; the CLI, the controller and tests verify with it. */
-import { hash } from 'node:crypto';
+/** The hash chain of a ledger, read line by line, over one file or over all its segments. ledger.ts opens with it; the CLI, the controller and tests verify with it. */
 import { type FileHandle, open } from 'node:fs/promises';
+import { archiveOf, segmentFile, segmentsIn } from './archive.ts';
+import { follow, type Head, type Line, maxLineBytes, noHead, placeOf } from './line.ts';
 
-/** Where a chain stands: the number and hash of its last line. */
-export type Head = { seq: number; hash: string };
+export type { Head } from './line.ts';
 
-const noHead: Head = { seq: 0, hash: '0'.repeat(64) };
+const chunkBytes = 1024 * 1024;
 
-/** Larger than any record we make (a body is never in one); small enough that a reader can hold a line in memory. */
-const maxLineBytes = 256 * 1024;
-
-/** The fields that the chain itself writes; a record may not bring its own. */
-const reserved = ['seq', 'at', 'prev'];
-
-const lineStart = /^\{"seq":(\d{1,15}),"at":"([^"\\]{20,30})","prev":"([0-9a-f]{64})"[,}]/;
-
-export const lineHash = (line: string | Uint8Array): string => hash('sha256', line);
-
-/** A record as the tail of its line. Throws on what cannot be a line: that is the caller's mistake, not the disk's. */
-export function recordText(record: Record<string, unknown>): string {
-  for (const name of reserved) {
-    if (Object.hasOwn(record, name))
-      throw new TypeError(`a record cannot have a field ${name}: the chain writes it`);
-  }
-  const text = JSON.stringify(record);
-  // 150 bytes: seq, at and prev with their punctuation, and the newline.
-  if (Buffer.byteLength(text) + 150 > maxLineBytes)
-    throw new RangeError(`a record is at most ${maxLineBytes} bytes`);
-  return text;
-}
-
-/** The line after `prev`, without its newline. Built as text, because JSON.stringify would put a key such as `1` before `seq`. */
-export function lineAfter(prev: Head, at: string, text: string): string {
-  return `{"seq":${prev.seq + 1},"at":"${at}","prev":"${prev.hash}"${text === '{}' ? '}' : `,${text.slice(1)}`}`;
-}
-
-/** The head after this line, or what is wrong with the line in a few words. */
-function follow(prev: Head, line: Buffer): Head | string {
-  const start = lineStart.exec(line.toString('latin1', 0, 256));
-  if (!start) return 'it does not begin with seq, at and prev';
-  if (Number(start[1]) !== prev.seq + 1) return `its seq is ${start[1]}, not ${prev.seq + 1}`;
-  if (start[3] !== prev.hash) return `its prev is not the hash of line ${prev.seq}`;
-  try {
-    JSON.parse(line.toString('utf8'));
-  } catch {
-    return 'it is not JSON';
-  }
-  return { seq: prev.seq + 1, hash: lineHash(line) };
-}
+/** Says what is wrong with a line that chains, as text; whatever else it returns is a yes. */
+export type Visit = (head: Head, line: Line) => unknown;
 
 export type Walk =
-  | { ok: true; head: Head /** Where the last whole line ends. */; bytes: number; torn: Buffer }
+  | {
+      ok: true;
+      head: Head;
+      first: Line | undefined;
+      /** Whole lines of this file. */
+      count: number;
+      /** Where the last whole line ends. */
+      bytes: number;
+      torn: Buffer;
+    }
   | { ok: false; line: number; why: string };
 
-/** Reads a chain from its first byte and stops at the first line that does not follow. `visit` sees each head. */
-export async function walk(file: FileHandle, visit?: (head: Head) => void): Promise<Walk> {
-  const chunk = Buffer.allocUnsafe(1024 * 1024);
-  let head = noHead;
+/**
+ * Reads a chain from its first byte and stops at the first line that does not follow. `visit` sees each head with its line.
+ * Without a `start`, the file is a first segment, or it begins with a segment line and is believed where that stands.
+ */
+export async function walk(file: FileHandle, visit?: Visit, start?: Head): Promise<Walk> {
+  const buffer = Buffer.allocUnsafe(maxLineBytes + chunkBytes);
+  let head = start;
+  let first: Line | undefined;
+  let count = 0;
   let bytes = 0;
-  let rest = Buffer.alloc(0);
+  let held = 0;
   // As long as it is now: its writer may be at work.
   const { size } = await file.stat();
   for (let at = 0; ; ) {
-    const { bytesRead } = await file.read(chunk, 0, Math.min(chunk.length, size - at), at);
-    if (bytesRead === 0) return { ok: true, head, bytes, torn: rest };
+    const { bytesRead } = await file.read(buffer, held, Math.min(chunkBytes, size - at), at);
+    if (bytesRead === 0)
+      return {
+        ok: true,
+        head: head ?? noHead,
+        first,
+        count,
+        bytes,
+        torn: Buffer.from(buffer.subarray(0, held)),
+      };
     at += bytesRead;
-    const seen = Buffer.concat([rest, chunk.subarray(0, bytesRead)]);
+    const seen = buffer.subarray(0, held + bytesRead);
     let from = 0;
     for (let end = seen.indexOf(10); end !== -1; end = seen.indexOf(10, from)) {
-      const next = follow(head, seen.subarray(from, end));
-      if (typeof next === 'string') return { ok: false, line: head.seq + 1, why: next };
-      head = next;
-      visit?.(head);
+      const bytesOfLine = seen.subarray(from, end);
+      head ??= beginning(bytesOfLine);
+      const next = follow(head, bytesOfLine);
+      if (typeof next === 'string') return { ok: false, line: count + 1, why: next };
+      const why = visit?.(next.head, next.line);
+      if (typeof why === 'string') return { ok: false, line: count + 1, why };
+      head = next.head;
+      first ??= next.line;
+      count += 1;
       bytes += end - from + 1;
       from = end + 1;
     }
-    rest = Buffer.from(seen.subarray(from));
-    if (rest.length > maxLineBytes)
-      return { ok: false, line: head.seq + 1, why: `it is longer than ${maxLineBytes} bytes` };
+    held = seen.length - from;
+    buffer.copyWithin(0, from, seen.length);
+    if (held > maxLineBytes)
+      return { ok: false, line: count + 1, why: `it is longer than ${maxLineBytes} bytes` };
+  }
+}
+
+function beginning(line: Buffer): Head {
+  const place = placeOf(line);
+  return place?.segment ? place.before : noHead;
+}
+
+export type Walked =
+  | {
+      ok: true;
+      head: Head;
+      segments: number /** Bytes of a line that is not whole (yet). */;
+      tornBytes: number;
+    }
+  | { ok: false; file: string; line: number; why: string };
+
+/** Each line once, in order, with the file and the line number where it stands. What it returns as text is wrong with the line. */
+export type VisitAt = (head: Head, line: Line, file: string, number: number) => unknown;
+
+/**
+ * The whole ledger: its archived segments, then the live file, which may be written and even rotated meanwhile. Names the first
+ * bad line with its file; a segment that is not there is one.
+ */
+export async function walkLedger(path: string, visit?: VisitAt, archive = archiveOf(path)): Promise<Walked> {
+  let reached = noHead;
+  const walkSegment = async (file: string, number: number, start: Head | undefined): Promise<Walk> => {
+    const handle = await open(file, 'r');
+    let count = 0;
+    try {
+      const seen = await walk(
+        handle,
+        (head, line) => {
+          count += 1;
+          if (count === 1 && number > 1 && (line.kind !== 'segment' || line.number !== number))
+            return `it does not begin segment ${number}`;
+          if (head.seq > reached.seq) {
+            const why = visit?.(head, line, file, count);
+            if (typeof why !== 'string') reached = head;
+            return why;
+          }
+          // A live file that was put away but not yet truncated shows its lines a second time.
+          return head.seq === reached.seq && head.hash !== reached.hash
+            ? 'it is not the line that the archive holds'
+            : undefined;
+        },
+        start,
+      );
+      return seen;
+    } finally {
+      await handle.close();
+    }
+  };
+
+  let head = noHead;
+  let before = noHead;
+  let done = 0;
+  for (;;) {
+    for (const { number, file } of await segmentsIn(archive)) {
+      if (number <= done) continue;
+      if (number !== done + 1) return missing(path, archive, done + 1);
+      const seen = await walkSegment(file, number, head);
+      if (!seen.ok) return { ...seen, file };
+      if (seen.torn.length > 0)
+        return { ok: false, file, line: seen.count + 1, why: 'it is cut off, in a segment that was whole' };
+      before = head;
+      head = seen.head;
+      done = number;
+    }
+    const place = await firstPlace(path);
+    const again = done > 0 && place !== null && place.before.seq === before.seq;
+    const seen =
+      place?.segment === true && place.before.seq > head.seq
+        ? missing(path, archive, done + 1)
+        : await walkSegment(path, again ? done : done + 1, again ? before : head);
+    // Rotated under our eyes: what we read may be half of the old and half of the new file.
+    if (((await segmentsIn(archive)).at(-1)?.number ?? 0) > done) continue;
+    if ((await firstPlace(path))?.before.hash !== place?.before.hash) continue;
+    if (!seen.ok) return { file: path, ...seen };
+    if (again && seen.head.seq < head.seq)
+      return {
+        ok: false,
+        file: path,
+        line: seen.count + 1,
+        why: 'it is missing, though the archive holds it',
+      };
+    return {
+      ok: true,
+      head: seen.count === 0 ? head : seen.head,
+      segments: again ? done : done + 1,
+      tornBytes: seen.torn.length,
+    };
+  }
+}
+
+const missing = (path: string, archive: string | undefined, number: number) => ({
+  ok: false as const,
+  file: archive === undefined ? path : segmentFile(archive, number),
+  line: 1,
+  why: 'the segment is missing',
+});
+
+async function firstPlace(path: string): Promise<ReturnType<typeof placeOf>> {
+  const file = await open(path, 'r');
+  try {
+    const bytes = Buffer.alloc(256);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
+    return placeOf(bytes.subarray(0, bytesRead));
+  } finally {
+    await file.close();
   }
 }
 
@@ -88,27 +187,33 @@ export type Verified =
       head: Head /** Bytes of a line that is not whole (yet): a writer may be at work. */;
       tornBytes: number;
     }
-  | { ok: false; line: number; why: string };
+  | {
+      ok: false;
+      line: number;
+      why: string /** The archived segment that it is in; absent for the live file. */;
+      file?: string;
+    };
 
 /**
  * Is every line where it was written? A changed, dropped or moved line is found by the chain alone. A cut tail is not:
  * give an `anchor`, a head that was seen (and signed) before, and its absence is found too.
  */
 export async function verifyLedger(path: string, anchor?: Head): Promise<Verified> {
-  const file = await open(path, 'r');
-  try {
-    let anchored: boolean | undefined = anchor === undefined || anchor.seq === 0 ? true : undefined;
-    const seen = await walk(file, (head) => {
-      if (anchor && head.seq === anchor.seq) anchored = head.hash === anchor.hash;
-    });
-    if (!seen.ok) return seen;
-    if (anchor && anchored !== true) {
-      const why =
-        anchored === false ? 'it is not the line that was signed' : 'it is missing, though it was signed';
-      return { ok: false, line: anchor.seq, why };
-    }
-    return { ok: true, count: seen.head.seq, head: seen.head, tornBytes: seen.torn.length };
-  } finally {
-    await file.close();
+  let anchored = anchor === undefined || anchor.seq === 0;
+  let last = { seq: 0, number: 0 };
+  const seen = await walkLedger(path, (head, _, _file, number) => {
+    last = { seq: head.seq, number };
+    if (!anchor || head.seq !== anchor.seq) return undefined;
+    anchored = true;
+    return head.hash === anchor.hash ? undefined : 'it is not the line that was signed';
+  });
+  if (!seen.ok) {
+    const { file, ...found } = seen;
+    return file === path ? found : { ...found, file };
   }
+  if (anchor && !anchored) {
+    const line = last.number + anchor.seq - last.seq;
+    return { ok: false, line, why: 'it is missing, though it was signed' };
+  }
+  return { ok: true, count: seen.head.seq, head: seen.head, tornBytes: seen.tornBytes };
 }

@@ -1,45 +1,71 @@
-/** The last lines of a ledger, parsed, without reading the rest. The controller's pages and the CLI call it while the owner writes. */
+/** The last lines of a ledger, parsed, without reading the rest. The controller's pages and the CLI call it while the owner writes and rotates. */
 import { open } from 'node:fs/promises';
+import { archiveOf, segmentsIn } from './archive.ts';
+import type { Line } from './line.ts';
+import { backwards } from './newest.ts';
 
-export type LedgerLine = { seq: number; at: string; prev: string } & Record<string, unknown>;
+export type LedgerLine = Line;
 
-const blockBytes = 64 * 1024;
-/** Enough for a page of the largest lines; a caller who wants more verifies or indexes instead. */
-const maxTailBytes = 16 * 1024 * 1024;
+/** Enough for a page of the largest lines, and for what stands between the lines that are wanted; who needs more verifies or indexes instead. */
+const maxTailBytes = 64 * 1024 * 1024;
 
-/** At most `count` whole lines, oldest first. A line that is not JSON is left out: `verifyLedger` is what names it. */
-export async function tailLedger(path: string, count: number): Promise<LedgerLine[]> {
-  const file = await open(path, 'r');
-  try {
-    let at = (await file.stat()).size;
-    let seen = Buffer.alloc(0);
-    // One newline more than lines wanted: the one before the first of them.
-    while (at > 0 && newlines(seen) <= count && seen.length < maxTailBytes) {
-      const size = Math.min(blockBytes, at);
-      at -= size;
-      const block = Buffer.alloc(size);
-      const { bytesRead } = await file.read(block, 0, size, at);
-      seen = Buffer.concat([block.subarray(0, bytesRead), seen]);
+export type TailOptions = {
+  /** Only lines of these kinds: pieces of bodies and the ledger's own bookkeeping are not for a page. All, when not given. */
+  kinds?: readonly string[];
+  archive?: string | undefined;
+};
+
+/** At most `count` whole lines, oldest first, over segments where the live file has too few. A line that is not JSON is left out: `verifyLedger` is what names it. */
+export async function tailLedger(
+  path: string,
+  count: number,
+  { kinds, archive = archiveOf(path) }: TailOptions = {},
+): Promise<LedgerLine[]> {
+  const lines: LedgerLine[] = [];
+  let left = maxTailBytes;
+  let lowest = Number.POSITIVE_INFINITY;
+  const readFrom = async (file: string): Promise<void> => {
+    const handle = await open(file, 'r');
+    try {
+      if (lines.length >= count) return;
+      for await (const bytes of backwards(handle)) {
+        left -= bytes.length;
+        if (left < 0) return;
+        if (kinds && !mayBe(kinds, bytes)) continue;
+        const line = parse(bytes);
+        // A segment that was put away while we read the live file stands in both.
+        if (!line || (typeof line.seq === 'number' && line.seq >= lowest)) continue;
+        if (kinds && !kinds.includes(String(line.kind))) continue;
+        lines.push(line);
+        lowest = line.seq;
+        if (lines.length >= count) return;
+      }
+    } finally {
+      await handle.close();
     }
-    const lines = seen.toString('utf8').split('\n');
-    lines.pop(); // empty, or the line that is being written
-    if (at > 0) lines.shift(); // its beginning was not read
-    return lines.slice(Math.max(0, lines.length - count)).flatMap((line) => parse(line));
-  } finally {
-    await file.close();
+  };
+  await readFrom(path);
+  if (lines.length < count) {
+    for (const { file } of (await segmentsIn(archive)).toReversed()) {
+      if (lines.length >= count || left < 0) break;
+      await readFrom(file);
+    }
   }
+  return lines.reverse();
 }
 
-function newlines(bytes: Buffer): number {
-  let count = 0;
-  for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) count++;
-  return count;
+const kindOf = /^\{"seq":\d{1,15},"at":"[^"\\]{20,30}","prev":"[0-9a-f]{64}","kind":"([^"\\]{1,30})"/;
+
+/** Spares the parsing of large lines that say at once what they are. */
+function mayBe(kinds: readonly string[], bytes: Buffer): boolean {
+  const kind = kindOf.exec(bytes.toString('latin1', 0, 200))?.[1];
+  return kind === undefined || kinds.includes(kind);
 }
 
-function parse(line: string): LedgerLine[] {
+function parse(bytes: Buffer): LedgerLine | undefined {
   try {
-    return [JSON.parse(line) as LedgerLine];
+    return JSON.parse(bytes.toString()) as LedgerLine;
   } catch {
-    return [];
+    return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /** One request and its answer, from the first header to the outcome on record. proxy.ts begins one for each request. */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Denial } from './denial.ts';
 import type { KindName } from './kinds/kind.ts';
 import { formatOf, kinds } from './kinds/paths.ts';
@@ -10,9 +10,12 @@ export type Exchange = {
   method: string;
   /** As asked, without the query, where clients put keys. */
   path: string;
+  headers: IncomingHttpHeaders;
   res: ServerResponse;
   /** The format in which the agent understands a no. */
   speaks: KindName;
+  /** Was an answer in pieces asked for? */
+  streams: boolean;
   /** Aborts when the agent goes away before the answer's end. */
   gone: AbortSignal;
   sinceMs(): number;
@@ -20,7 +23,9 @@ export type Exchange = {
 
 export function beginExchange(req: IncomingMessage, res: ServerResponse): Exchange {
   const started = performance.now();
-  const path = (req.url ?? '').split('?', 1)[0] ?? '';
+  const url = req.url ?? '';
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
   const gone = new AbortController();
   res.once('close', () => {
     if (!res.writableFinished) gone.abort();
@@ -29,8 +34,10 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse): Exchan
     id: randomUUID(),
     method: req.method ?? '',
     path: path.slice(0, 200),
+    headers: req.headers,
     res,
     speaks: formatOf(path, req.headers),
+    streams: false,
     gone: gone.signal,
     sinceMs: () => Math.round((performance.now() - started) * 10) / 10,
   };

@@ -1,35 +1,65 @@
-/** The llm door of one agent: a raw node:http handler. Order: lease, path, body, scan, key, record, lease, dial, answer, outcome. Made by appliance/processes/llm.ts, one for each agent. */
-import { createHash } from 'node:crypto';
+/** The llm door of one agent: a raw node:http handler. Order: lease, path, body and scan, plan, key, limits, record, lease, dial, answer, bill, outcome. Made by appliance/processes/llm.ts, one for each agent. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Armed } from '../armed.ts';
+import type { Blobs } from '../ledger/blobs.ts';
 import { createQuota } from '../ledger/quota.ts';
 import type { Secret } from '../secret.ts';
 import { createSockets } from '../sockets.ts';
-import { judgeAnswer, passAnswer } from './answer/pass.ts';
-import { type Asked, type Held, judge, readBytes } from './asked/request.ts';
-import { type Denial, fault, leaseDenial, notRecorded, unreachable } from './denial.ts';
+import type { Reading } from './answer/reader.ts';
+import { type Held, type Taken, takeIn } from './asked/intake.ts';
+import type { UrlJudge } from './asked/scan.ts';
+import { codeOf, type Denial, fault, leaseDenial, notRecorded } from './denial.ts';
 import { beginExchange, type Exchange, sendDenial } from './exchange.ts';
+import { type Forwarded, forward } from './forward.ts';
 import { createKeyring } from './keys/keyring.ts';
+import { unsaid } from './keys/presented.ts';
 import type { Provider } from './kinds/kind.ts';
-import { findTarget } from './kinds/paths.ts';
+import { type Place, place } from './kinds/paths.ts';
+import type { Metrics } from './metrics.ts';
+import type { Notices } from './notices.ts';
+import { cutBody, headersOf, type Ledger, type Line, outcomeLines, requestLines } from './record.ts';
+import { createBreakers } from './route/breaker.ts';
+import type { Nodes } from './route/node.ts';
+import { isBilled, makesText, type Offer, offersOf } from './route/offers.ts';
+import { type AgentModels, plan } from './route/plan.ts';
 import { createUpstream } from './route/upstream.ts';
+import { estimate } from './spend/estimate.ts';
+import type { Limits } from './spend/limits.ts';
+import { billOf } from './spend/price.ts';
+import type { Reservation, Spend } from './spend/spend.ts';
+import type { Spool, Spools } from './spool.ts';
 
 export type LlmSettings = {
   providers: readonly Provider[];
-  /** The agent's configured model: its provider is asked first. */
-  agentModel?: { provider: string; name: string } | undefined;
+  /** Chains by the name that stands for them. */
+  aliases: Readonly<Record<string, string[]>>;
+  models: AgentModels;
+  limits: Limits;
   /** False after a kill, and in ordinary-user mode without the owner's explicit yes. */
-  keysHeld?: boolean;
+  keysHeld: boolean;
 };
 
 export type LlmParts = LlmSettings & {
   agent: string;
   secret: (name: string) => Secret | undefined;
+  login: (provider: Provider) => Promise<Secret | Denial>;
   armed: Armed;
-  /** Resolves when the line is durable; when it rejects, the request is refused. */
-  record: (line: Record<string, unknown>) => Promise<unknown>;
-  log?: { error(text: string, fields?: Record<string, unknown>): void };
+  ledger: Ledger;
+  blobs: Blobs;
+  spools: Spools;
+  spend: Spend;
+  /** The providers as machines: shared by all agents, because their slots are. */
+  nodes: Nodes;
+  metrics: Metrics;
+  /** The agent's egress policy on one URL, for providers that may fetch. */
+  judgeUrl: UrlJudge;
+  /** The gateway's open turn for this agent. */
+  turn(): string | null;
+  notices: Notices;
+  log: { error(text: string, fields?: Record<string, unknown>): void };
+  /** Milliseconds, monotonic. */
+  now(): number;
 };
 
 export type Llm = {
@@ -37,19 +67,25 @@ export type Llm = {
   /** For the server's 'connection' event: the socket ends with the lease. */
   connection(socket: Socket): void;
   reconfigure(settings: LlmSettings): void;
+  /** State of the breaker towards each provider, for pages and metrics. */
+  breakers(): Record<string, string>;
   close(): void;
 };
 
 /** More than a person reads; the rest are counted on the next line. As at the egress door. */
 const refusalsPerMinute = 600;
+/** Nobody waits for an outcome: it shares the next request's fdatasync. One that a crash takes is billed at its reservation. */
+const outcomeMs = 50;
 
-export function createLlm({ agent, secret, armed, record, log, ...given }: LlmParts): Llm {
+export function createLlm(parts: LlmParts): Llm {
+  const { agent, armed, ledger, blobs, spools, spend, nodes, metrics, log, now } = parts;
   const sockets = createSockets();
-  const upstream = createUpstream(sockets);
+  const upstream = createUpstream(sockets, now);
+  const breakers = createBreakers(now);
   const held: Held = { bytes: 0 };
-  const refusals = createQuota(refusalsPerMinute, () => performance.now());
-  let settings = given;
-  let keyring = createKeyring({ secret, keysHeld: true, ...given });
+  const refusals = createQuota(refusalsPerMinute, now);
+  let settings: LlmSettings = parts;
+  let keyring = createKeyring({ ...parts, ...settings });
 
   const endAll = (): void => {
     sockets.destroyAll();
@@ -58,100 +94,235 @@ export function createLlm({ agent, secret, armed, record, log, ...given }: LlmPa
   const unsubscribe = armed.onLost(endAll);
 
   const unrecorded = (what: string, id: string) => (error: unknown) =>
-    log?.error(`${what} could not be recorded`, { id, code: codeOf(error) });
+    log.error(`${what} could not be recorded`, { id, code: codeOf(error) });
 
-  const refuse = (own: Exchange, denial: Denial): void => {
+  const refuse = (own: Exchange, given: Denial, asked?: Line): void => {
+    const denial = unsaid(given, own.headers);
     sendDenial(own, denial);
+    metrics.refusal(agent, denial.rule);
     const unlisted = refusals.take();
     if (unlisted === null) return;
     const { id, method, path } = own;
     const { rule, reason, status } = denial;
-    const line = { kind: 'refusal', id, agent, door: 'llm', method, path, rule, reason, status };
-    record(unlisted > 0 ? { ...line, unlisted } : line).catch(unrecorded('a refusal', id));
+    const line: Line = {
+      kind: 'refusal',
+      id,
+      agent,
+      door: 'llm',
+      method,
+      path,
+      ...asked,
+      rule,
+      reason,
+      status,
+    };
+    if (unlisted > 0) line.unlisted = unlisted;
+    ledger
+      .group((segment) => requestLines(blobs, segment, line, undefined, spend.stored), outcomeMs)
+      .catch(unrecorded('a refusal', id));
   };
 
   async function exchange(req: IncomingMessage, own: Exchange): Promise<void> {
     const shut = leaseDenial(armed);
     if (shut) return sendDenial(own, shut); // not on record: a kill waits for no disk
-    const { providers, agentModel } = settings;
-    const target = findTarget(own.method, req.url ?? '', providers, agentModel?.provider);
-    if ('allow' in target) return refuse(own, target);
-    own.speaks = target.route.speaks;
+    const at = place(own.method, req.url ?? '', settings.providers);
+    if ('allow' in at) return refuse(own, at);
+    own.speaks = at.route.speaks;
 
-    const { bytes, release } = await readBytes(req, held);
+    let hasUrls = false;
+    const judgeUrl: UrlJudge = (url) => {
+      hasUrls = true;
+      return parts.judgeUrl(url);
+    };
+    const { taken, release } = await takeIn(req, {
+      place: at,
+      spools,
+      held,
+      maxBytes: settings.limits.bodyMb * 1024 * 1024,
+      judgeUrl: settings.providers.some(({ urls }) => urls) ? judgeUrl : undefined,
+    });
     try {
-      if (bytes === undefined) return; // the agent went away while sending
-      const asked = 'allow' in bytes ? bytes : judge(target, req, bytes, keyring);
-      if ('allow' in asked) return refuse(own, asked);
-      try {
-        await record(requestLine(own, asked));
-      } catch (error) {
-        unrecorded('a request', own.id)(error);
-        return sendDenial(own, notRecorded);
-      }
-      const outcome = await forward(own, asked);
-      record({ kind: 'outcome', id: own.id, ms: own.sinceMs(), ...outcome }).catch(
-        unrecorded('an outcome', own.id),
-      );
+      if (taken === undefined) return; // the agent went away while sending
+      if ('allow' in taken) return refuse(own, taken);
+      await judged(own, at, taken, hasUrls);
     } finally {
       release();
     }
   }
 
-  const requestLine = ({ id, method }: Exchange, { target, model, body }: Asked) => ({
+  /** The body is in and means only what was read. Who may answer, at what price, within which limits? */
+  async function judged(own: Exchange, at: Place, taken: Taken, hasUrls: boolean): Promise<void> {
+    const { spool, scanned } = taken;
+    own.streams = at.stream ?? scanned?.stream ?? false;
+    const asked = at.model ?? scanned?.model ?? null;
+    const said: Line = asked === null ? {} : { asked: asked.slice(0, 200) };
+    const planned = plan(at, asked, settings.models, settings.aliases, settings.providers);
+    if ('allow' in planned) return refuse(own, planned, said);
+    const offered = await offersOf(planned.candidates, {
+      keyring,
+      headers: own.headers,
+      contentType: scanned === null ? null : contentTypeFor(scanned.shape, own),
+      hasUrls,
+      onUnpriced: (provider, model) => parts.notices.tell({ kind: 'unpriced', agent, provider, model }),
+    });
+    if ('allow' in offered) return refuse(own, offered, said);
+
+    const body = scanned ? cutBody(spool, scanned, at.asked) : undefined;
+    const turn = parts.turn();
+    const full = spend.admit({ turn, digest: body?.digest ?? at.asked });
+    if (full) return refuse(own, full, said);
+    const guess = ({ provider, price, target }: Offer) =>
+      estimate({
+        bodyBytes: spool.bytes,
+        textBytes: spool.bytes - (scanned?.attachedBytes ?? 0),
+        maxOutputTokens: makesText(target.route.format) ? (scanned?.maxOutputTokens ?? null) : 0,
+        contextTokens:
+          provider.contextTokens ?? (price && 'contextTokens' in price ? price.contextTokens : undefined),
+        ceilingTokens: price && 'ceilingTokens' in price ? price.ceilingTokens : undefined,
+      });
+    let { offers } = offered;
+    let reservation: Reservation | undefined;
+    if (isBilled(at.route.format)) {
+      const bids = offers.map((offer) => ({
+        provider: offer.provider.name,
+        model: offer.model ?? '',
+        price: offer.price ?? { free: true as const, source: 'not billed' },
+        estimate: guess(offer),
+      }));
+      const reserved = spend.reserve(own.id, bids);
+      if ('allow' in reserved) return refuse(own, reserved, said);
+      offers = offers.filter((_, nth) => reserved.affordable[nth]);
+      reservation = reserved.reservation;
+    }
+
+    const skipped = [...planned.skipped, ...offered.passed].map((each) => ({ ...each, ms: 0 }));
+    try {
+      await ledger.group((segment) =>
+        requestLines(
+          blobs,
+          segment,
+          requestLine(own, at, said, offers, turn, spool, reservation),
+          body,
+          spend.stored,
+        ),
+      );
+    } catch (error) {
+      unrecorded('a request', own.id)(error);
+      if (reservation) spend.settle(reservation, { usdNano: 0, tokens: 0, sent: false });
+      return sendDenial(own, notRecorded);
+    }
+
+    const addUsage =
+      at.route.format === 'openai-chat' && scanned !== null && own.streams && !scanned.asksUsage;
+    const contextTokens = offers[0] ? guess(offers[0]).in : 0;
+    const forwarded = await forward(
+      { armed, upstream, tag: agent, travelling: { agent, nodes, breakers, now } },
+      { own, taken, offers, addUsage, contextTokens },
+    );
+    forwarded.hops.unshift(...skipped);
+    settle(own, at, forwarded, reservation);
+  }
+
+  const requestLine = (
+    own: Exchange,
+    at: Place,
+    said: Line,
+    offers: readonly Offer[],
+    turn: string | null,
+    spool: Spool,
+    reservation: Reservation | undefined,
+  ): Line => ({
     kind: 'request',
-    id,
+    id: own.id,
     agent,
     door: 'llm',
-    provider: target.provider.name,
-    model,
-    method,
-    path: target.route.path,
-    bytes: body.length,
-    sha256: createHash('sha256').update(body).digest('hex'),
+    ...(turn === null ? {} : { turn: { id: turn, how: 'inferred' } }),
+    ...said,
+    provider: offers[0]?.provider.name,
+    model: offers[0]?.model,
+    method: own.method,
+    path: at.route.path,
+    bytes: spool.bytes,
+    headers: headersOf(own),
+    ...(reservation
+      ? {
+          reserved: {
+            usdNano: reservation.usdNano,
+            tokens: reservation.tokens,
+            ...reservation.window,
+          },
+        }
+      : {}),
   });
 
-  /** Everything after the record, up to what became of it. `bytesOut` left the box, `bytesIn` came back. */
-  async function forward(own: Exchange, { target, headers, body, secret }: Asked) {
-    const { res, gone } = own;
-    const refuseLate = (denial: Denial, error: string = denial.rule) => {
-      sendDenial(own, denial);
-      return { status: denial.status, bytesOut: 0, bytesIn: 0, error };
-    };
-    const why = (error: unknown): string =>
-      armed.now() ? (gone.aborted ? 'agent-gone' : codeOf(error)) : 'lease-lost';
-
-    const shut = leaseDenial(armed);
-    if (shut) return refuseLate(shut);
-    if (gone.aborted) return { status: 0, bytesOut: 0, bytesIn: 0, error: 'agent-gone' };
-    let answer: Awaited<ReturnType<typeof upstream.dial>>;
-    try {
-      const content = target.route.method === 'GET' ? null : body;
-      answer = await upstream.dial({ target, headers, body: content, signal: gone });
-    } catch (error) {
-      return refuseLate(unreachable(target.provider, codeOf(error)), why(error));
+  /** What it cost, and the line that says what came of it. */
+  function settle(
+    own: Exchange,
+    at: Place,
+    forwarded: Forwarded,
+    reservation: Reservation | undefined,
+  ): void {
+    const { offer, headers, hops, reading, ...came } = forwarded;
+    const good = came.status >= 200 && came.status < 300;
+    const tokens = good ? reading?.tokens : undefined;
+    const usdNano = good && offer ? costFrom(offer, headers, reading) : undefined;
+    const paid =
+      reservation &&
+      spend.settle(reservation, {
+        usdNano: usdNano ?? null,
+        tokens: tokens ? (tokens.in ?? 0) + (tokens.out ?? 0) : null,
+        // An error status is not billed; what was cut off before its usage is.
+        sent: good || (came.status === 0 && came.bytesOut > 0),
+        free: offer?.price?.free ?? false,
+      });
+    const ms = own.sinceMs();
+    if (offer && (came.status === 401 || came.status === 403)) {
+      parts.notices.tell({
+        kind: 'key-refused',
+        agent,
+        provider: offer.provider.name,
+        model: offer.model,
+        status: came.status,
+      });
     }
-    // An aborted body without a listener ends the process (UND_ERR_ABORTED).
-    answer.body.on('error', () => {});
-    const denial = judgeAnswer(answer, target.provider);
-    if (denial) {
-      answer.body.destroy();
-      return { ...refuseLate(denial), bytesOut: body.length };
-    }
-    const { cut, ...passed } = await passAnswer(answer, res, secret, own.sinceMs);
-    return {
-      status: answer.statusCode,
-      bytesOut: body.length,
-      ...passed,
-      ...(cut === undefined ? {} : { error: why(cut) }),
+    metrics.exchange({
+      agent,
+      operation: at.route.format,
+      provider: offer?.provider.name ?? 'none',
+      model: offer?.model ?? null,
+      status: came.status,
+      stream: own.streams,
+      ...(came.firstByteMs === undefined ? {} : { firstByteMs: came.firstByteMs }),
+      totalMs: ms,
+      ...(tokens ? { tokens } : {}),
+      usdNano: paid?.usdNano ?? 0,
+    });
+    const error = came.error ?? (reading?.error === undefined ? undefined : `answered-${reading.error}`);
+    const line: Line = {
+      kind: 'outcome',
+      id: own.id,
+      agent,
+      ...(offer ? { provider: offer.provider.name, model: offer.model } : {}),
+      hops,
+      ...came,
+      ms,
+      ...(tokens ? { tokens } : {}),
+      ...(paid ? { cost: paid, costUsd: paid.usdNano / 1e9 } : {}),
+      ...(reading?.tokensUntilCut ? { tokensUntilCut: reading.tokensUntilCut } : {}),
+      ...(reading?.stop === undefined ? {} : { stop: reading.stop }),
+      ...(reading?.truncated ? { truncated: true } : {}),
+      ...(error === undefined ? {} : { error }),
     };
+    ledger
+      .group((segment) => outcomeLines(blobs, segment, line, reading?.message, spend.stored), outcomeMs)
+      .catch(unrecorded('an outcome', own.id));
   }
 
   return {
     handler(req, res) {
       const own = beginExchange(req, res);
       exchange(req, own).catch((error: unknown) => {
-        log?.error('a fault in an exchange', {
+        log.error('a fault in an exchange', {
           id: own.id,
           stack: error instanceof Error ? error.stack : undefined,
         });
@@ -162,9 +333,11 @@ export function createLlm({ agent, secret, armed, record, log, ...given }: LlmPa
     connection: (socket) => void sockets.add(socket),
     reconfigure(next) {
       settings = next;
-      keyring = createKeyring({ secret, keysHeld: true, ...next });
+      keyring = createKeyring({ ...parts, ...next });
+      spend.relimit(next.limits);
       upstream.retire();
     },
+    breakers: () => breakers.states(),
     close() {
       unsubscribe();
       endAll();
@@ -172,12 +345,18 @@ export function createLlm({ agent, secret, armed, record, log, ...given }: LlmPa
   };
 }
 
-/** A stable word for a fault. Messages stay out of records and answers: they can quote bytes of others. */
-function codeOf(error: unknown): string {
-  const { code, name } = (typeof error === 'object' && error !== null ? error : {}) as Record<
-    string,
-    unknown
-  >;
-  const word = [code, name].find((each) => typeof each === 'string' && /^[\w-]{1,60}$/.test(each));
-  return typeof word === 'string' ? word : 'fault';
+/** What was scanned is JSON in UTF-8: another charset would be another text. A form keeps the boundary that it was read by. */
+const contentTypeFor = (shape: 'json' | 'multipart', own: Exchange): string =>
+  shape === 'json' ? 'application/json' : String(own.headers['content-type']);
+
+/** Nano-USD, or undefined where nobody can know. The upstream's own figure is asked for where the owner named its header, or it counts by itself. */
+function costFrom(
+  { price }: Offer,
+  headers: Forwarded['headers'],
+  reading: Reading | undefined,
+): number | undefined {
+  if (!price) return 0;
+  const header = 'header' in price && price.header !== undefined ? headers?.[price.header] : undefined;
+  const costUsd = typeof header === 'string' ? header : reading?.costUsd;
+  return billOf(price, { tokens: reading?.tokens, costUsd });
 }

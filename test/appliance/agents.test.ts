@@ -13,7 +13,7 @@ test('agents are added and removed live, and a change of rules reaches only what
   const far = await farEnd(t);
   const a = await appliance(t, {
     config: `
-providers: { local: { kind: openai, baseUrl: ${provider.url} } }
+providers: { local: { kind: openai, baseUrl: ${provider.url}, price: { free: true } } }
 agents:
   main:
     model: { provider: local, name: practice }

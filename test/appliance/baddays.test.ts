@@ -17,7 +17,7 @@ test('with a full disk the doors refuse in words, and with room again they serve
   const disk = smallAudit(t);
   const a = await appliance(t, {
     config: `
-providers: { local: { kind: openai, baseUrl: ${provider.url} } }
+providers: { local: { kind: openai, baseUrl: ${provider.url}, price: { free: true } } }
 agents:
   main:
     model: { provider: local, name: practice }

@@ -18,7 +18,7 @@ after(() => {
 });
 
 const config = `
-providers: { local: { kind: openai, baseUrl: "http://127.0.0.1:9" } }
+providers: { local: { kind: openai, baseUrl: "http://127.0.0.1:9", price: { free: true } } }
 agents: { main: { model: { provider: local, name: fake-1 } } }
 `;
 

@@ -37,7 +37,7 @@ test('a person does the whole thing without a script, and the cookies of the two
   t.after(() => provider.close());
   const a = await appliance(t, {
     config: `
-providers: { local: { kind: openai, baseUrl: ${provider.url} } }
+providers: { local: { kind: openai, baseUrl: ${provider.url}, price: { free: true } } }
 agents: { main: { model: { provider: local, name: practice-slow } } }
 `,
   });

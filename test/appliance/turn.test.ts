@@ -10,7 +10,7 @@ import { approve, asked, operatorOf } from '../world/operator.ts';
 
 const withModel = (url: string, model = 'fake-1'): string => `
 providers:
-  local: { kind: openai, baseUrl: ${url}, key: local }
+  local: { kind: openai, baseUrl: ${url}, key: local, price: { free: true } }
 agents:
   main: { model: { provider: local, name: ${model} } }
 `;
@@ -68,6 +68,30 @@ test('a person types, the answer streams, a tool call waits for yes and its outp
     traffic.some((line) => line.kind === 'request' && line.agent === 'main' && line.provider === 'local'),
   );
   assert.ok(traffic.some((line) => line.kind === 'outcome' && line.status === 200));
+  // The gateway said which turn was open; the CLI reads it all from the file, and models from the llm process.
+  const turns = traffic.flatMap((line) =>
+    line.kind === 'request' ? [(line.turn as { id?: string })?.id] : [],
+  );
+  assert.equal(new Set(turns).size, 2, JSON.stringify(turns));
+  assert.ok(turns.every((turn) => turn !== undefined));
+  const cli = async (...args: string[]): Promise<string> => {
+    const ran = await run(process.execPath, [
+      join(import.meta.dirname, '../../appliance/cli/holdfast.ts'),
+      ...args,
+      '--home',
+      a.home,
+    ]);
+    assert.equal(ran.code, 0, ran.stderr);
+    return ran.stdout;
+  };
+  const last = JSON.parse(await cli('traffic', '--json', '--last', '1', '--filter', 'agent=main')) as {
+    id: string;
+    costUsd: number;
+  }[];
+  assert.equal(last[0]?.costUsd, 0);
+  assert.match(await cli('traffic', 'show', last[0]?.id ?? ''), /out of the sandbox/);
+  assert.match(await cli('models', 'list'), /^local +openai +\S/m);
+  assert.match(await cli('models', 'spend'), /^main +day +0\.0000 +5 /m);
   const tools = ledgerLines(a, 'tools.jsonl');
   assert.ok(tools.some((line) => line.kind === 'request'));
   assert.ok(tools.some((line) => line.kind === 'outcome'));

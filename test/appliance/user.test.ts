@@ -42,7 +42,7 @@ after(() => {
 const secret = 'sk-real-key-of-an-ordinary-user';
 
 const modelOf = (provider: Provider, key = ''): string =>
-  `providers: { local: { kind: openai, baseUrl: "${provider.url}"${key} } }\nagents: { main: { model: { provider: local, name: fake-1 } } }\n`;
+  `providers: { local: { kind: openai, baseUrl: "${provider.url}"${key}, price: { free: true } } }\nagents: { main: { model: { provider: local, name: fake-1 } } }\n`;
 
 async function provided(t: TestContext): Promise<Provider> {
   const provider = await createProvider();

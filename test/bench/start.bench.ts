@@ -17,7 +17,7 @@ export async function bench(): Promise<Record<string, unknown>> {
   const [controllerPort, chatPort] = [await freePort(), await freePort()];
   writeFileSync(
     join(home, 'holdfast.yaml'),
-    `controller: { port: ${controllerPort} }\nchat: { port: ${chatPort} }\nproviders: { local: { kind: openai, baseUrl: ${provider.url} } }\nagents: { main: { model: { provider: local, name: fake-1 } } }\n`,
+    `controller: { port: ${controllerPort} }\nchat: { port: ${chatPort} }\nproviders: { local: { kind: openai, baseUrl: ${provider.url}, price: { free: true } } }\nagents: { main: { model: { provider: local, name: fake-1 } } }\n`,
   );
   const began = performance.now();
   const child = spawn('npm', ['start', '--silent', '--', '--home', home], {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { type Mistake, mistakeLine } from '../../appliance/config/mistake.ts';
 import { parseConfig } from '../../appliance/config.ts';
 import { type Config, canonical } from '../../appliance/settings.ts';
+import { defaultLimits } from '../../proxies/llm/spend/limits.ts';
 
 const good = (text: string): Config => {
   const parsed = parseConfig(text, 'holdfast.yaml');
@@ -32,7 +33,10 @@ test('an empty file is the default: one agent called main, without a model', () 
     assert.equal(config.controller.port, 8080);
     assert.equal(config.chat.port, 18789);
     assert.equal(config.ordinaryUser.holdKeys, false);
-    assert.deepEqual(config.agents.main, { egress: [], memoryMb: 1024, pids: 256 });
+    const { limits, ...main } = config.agents.main ?? {};
+    assert.deepEqual(main, { aliases: {}, egress: [], memoryMb: 1024, pids: 256 });
+    assert.equal(limits?.usdPerDay, 5);
+    assert.deepEqual([config.models, config.metrics], [{}, {}]);
   }
 });
 
@@ -188,4 +192,136 @@ test('a mistake is one printable line, whatever the file holds', () => {
   const line = mistakeLine('holdfast.yaml', mistake);
   assert.match(line, /^holdfast\.yaml:1:1 /);
   assert.doesNotMatch(line, /\p{C}/u);
+});
+
+const configured = (rest: string): string =>
+  `providers:\n  ollama@dev2: { kind: ollama, baseUrl: "http://10.0.0.2:11434" }\n  openai: { kind: openai, baseUrl: "https://api.openai.com/v1", key: openai }\n${rest}`;
+
+test('the limits of an agent are those of its spend, and none is written out', () => {
+  assert.deepEqual(good('').agents.main?.limits, defaultLimits);
+  const { limits } =
+    good('agents: { main: { limits: { usdPerDay: none, tokensPerDay: 5, bodyMb: 8 } } }').agents.main ?? {};
+  assert.deepEqual([limits?.usdPerDay, limits?.tokensPerDay, limits?.bodyMb], [null, 5, 8]);
+  assert.equal(good('agents: { main: { limits: { usdPerDay: 0 } } }').agents.main?.limits.usdPerDay, 0);
+  for (const line of [
+    'usdPerDay:',
+    'usdPerDay: null',
+    'usdPerDay: -1',
+    'usdPerDay: "5"',
+    'usdPerDay: .inf',
+  ]) {
+    const mistake = only(`agents:\n  main:\n    limits:\n      ${line}\n`);
+    assert.deepEqual([mistake.path, mistake.line], ['agents.main.limits.usdPerDay', 4], line);
+    assert.equal(mistake.expected, 'a number from 0 to 1000000, or none', line);
+  }
+  assert.equal(only('agents: { main: { limits: { usdDay: 5 } } }').nearest, 'usdPerDay');
+});
+
+test('an alias leads to models of configured providers, in order, and never to an alias', () => {
+  const config = good(
+    configured(
+      'models:\n  2xSpark: [ "ollama@dev2/gpt-oss:120b", "openai/meta/llama" ]\nagents:\n  main: { model: { name: mine }, aliases: { mine: [ openai/gpt-5 ] } }\n  scout: { model: { name: 2xSpark } }\n',
+    ),
+  );
+  assert.deepEqual(config.models, { '2xSpark': ['ollama@dev2/gpt-oss:120b', 'openai/meta/llama'] });
+  assert.deepEqual(Object.keys(config.providers), ['ollama@dev2', 'openai']);
+
+  const wrong = (rest: string): [string, string, string?] => {
+    const { path, expected, nearest } = only(configured(rest));
+    return nearest === undefined ? [path, expected] : [path, expected, nearest];
+  };
+  assert.deepEqual(wrong('models: { a: [ opnai/x ] }'), [
+    'models.a[0]',
+    'one of the providers: ollama@dev2, openai',
+    'openai',
+  ]);
+  assert.deepEqual(wrong('models: { a: [ openai/x ], b: [ openai/x, a ] }'), [
+    'models.b[1]',
+    'provider/model: an alias does not lead to an alias',
+  ]);
+  assert.deepEqual(wrong('models: { a: [ openai/x ] }\nagents: { main: { aliases: { b: [ a ] } } }'), [
+    'agents.main.aliases.b[0]',
+    'provider/model: an alias does not lead to an alias',
+  ]);
+  assert.deepEqual(wrong('models: { a: [ openai ] }'), [
+    'models.a[0]',
+    'provider/model, such as openai/NAME',
+  ]);
+  assert.deepEqual(wrong('models: { a: [ openai/x, openai/x ] }'), ['models.a', 'each model once']);
+  assert.deepEqual(wrong('models: { a: [] }'), ['models.a', 'a list of 1 to 16']);
+  assert.match(wrong('models: { "a/b": [ openai/x ] }')[1], /letters, digits/);
+  assert.match(wrong('models: { constructor: [ openai/x ] }')[1], /reserved/);
+  assert.deepEqual(wrong('models: { fast: [ openai/x ] }\nagents: { main: { model: { name: fst } } }'), [
+    'agents.main.model.provider',
+    'a provider, because “fst” is no alias',
+    'fast',
+  ]);
+});
+
+test('names of providers may hold a machine, and nothing that a path or a chain would stumble over', () => {
+  for (const name of ['a', 'ollama@dev2', 'ollama@2', 'open-router']) {
+    good(`providers: { "${name}": { kind: openai, baseUrl: "http://a" } }`);
+  }
+  for (const name of ['a/b', '@a', 'a@', 'a@b@c', 'A', 'a b', 'llm', '']) {
+    const [mistake] = bad(`providers: { "${name}": { kind: openai, baseUrl: "http://a" } }`);
+    assert.match(mistake?.expected ?? '', /small letters/, name);
+  }
+});
+
+test('a price has exactly one meaning', () => {
+  const provider = (price: string): string =>
+    `providers: { p: { kind: openai, baseUrl: "http://a", price: { ${price} } } }`;
+  for (const price of [
+    'free: true',
+    'costHeader: x-litellm-response-cost',
+    'inputUsdPerMillion: 0, outputUsdPerMillion: 0.1',
+    'inputUsdPerMillion: 1, outputUsdPerMillion: 2, cachedUsdPerMillion: 0.1, cacheWriteUsdPerMillion: 1.2',
+  ]) {
+    good(provider(price));
+  }
+  for (const price of [
+    '',
+    'free: true, costHeader: x',
+    'free: true, inputUsdPerMillion: 1, outputUsdPerMillion: 1',
+    'inputUsdPerMillion: 1',
+    'outputUsdPerMillion: 1',
+    'cachedUsdPerMillion: 1',
+    'free: true, cachedUsdPerMillion: 1',
+  ]) {
+    const mistake = only(provider(price));
+    assert.match(mistake.expected, /^exactly one of free, costHeader/, price);
+    assert.equal(mistake.path, 'providers.p.price');
+  }
+  assert.equal(only(provider('free: false')).expected, 'true');
+  const one = only(
+    'providers: { p: { kind: openai, baseUrl: "http://a", prices: { "gpt-*": { free: true, costHeader: x } } } }',
+  );
+  assert.equal(one.path, 'providers.p.prices.gpt-*');
+});
+
+test('a key and a login exclude each other, and a certificate wants its key', () => {
+  const provider = (rest: string): string =>
+    `providers: { p: { kind: openai, baseUrl: "https://a", ${rest} } }`;
+  const login = (url: string): string =>
+    `login: { deviceUrl: "${url}", tokenUrl: "https://a/token", clientId: holdfast }`;
+  good(provider(login('https://a/device')));
+  good(provider(login('http://127.0.0.1:9/device')));
+  good(provider('certFile: c.pem, keyFile: k.pem, caFile: ca.pem'));
+  assert.equal(only(provider(`key: k, ${login('https://a/d')}`)).expected, 'either key or login, not both');
+  assert.match(only(provider(login('http://a/device'))).expected, /https/);
+  assert.match(only(provider('certFile: c.pem')).expected, /keyFile/);
+  assert.match(only(provider('keyFile: c.pem')).expected, /certFile/);
+  assert.match(only(provider('caFile: "../../etc/passwd"')).expected, /name of a file/);
+});
+
+test('an allow-list that was emptied does not allow everything', () => {
+  const mistake = only('agents:\n  main:\n    allow:\n      # - local/*\n');
+  assert.deepEqual([mistake.path, mistake.got], ['agents.main.allow', 'nothing']);
+  assert.deepEqual(good('agents: { main: { allow: [] } }').agents.main?.allow, []);
+  assert.equal(good('').agents.main?.allow, undefined);
+});
+
+test('the port of the numbers is its own', () => {
+  assert.equal(only('metrics: { port: 8080 }').expected, 'another port than controller.port');
+  assert.equal(good('metrics: { port: 9464 }').metrics.port, 9464);
 });

@@ -73,3 +73,30 @@ test('the CLI decides approvals by id, and is told why when it cannot', async (t
   await assert.rejects(decide(desk, 'POST /approvals/nothing', { decision: 'yes' }), { code: 'no-approval' });
   await assert.rejects(decide(desk, 'POST /approvals/nothing', { decision: 'maybe' }), { status: 400 });
 });
+
+test('a price is written beside the others, on record first, and what is no price is refused', async (t) => {
+  const desk = await sitDown(t);
+  desk.setYaml('providers:\n  p: { kind: openai, baseUrl: "https://a" } # mine\n');
+  const price = { inputUsdPerMillion: 0.5, outputUsdPerMillion: 2 };
+  await decide(desk, 'POST /prices', { provider: 'p', model: 'gpt-9', price });
+  assert.equal(
+    (desk.applied[0] as { text: string }).text,
+    'providers:\n  p: { kind: openai, baseUrl: "https://a", prices: { gpt-9: { inputUsdPerMillion: 0.5, outputUsdPerMillion: 2 } } } # mine\n',
+  );
+  const { act, provider, model } = desk.acts().at(-1) ?? {};
+  assert.deepEqual([act, provider, model], ['price-set', 'p', 'gpt-9']);
+  for (const body of [
+    { provider: 'p', model: 'x', price: {} },
+    { provider: 'p', model: 'x', price: { free: false } },
+    { provider: 'p', model: 'x', price: { free: true, inputUsdPerMillion: 1 } },
+    { provider: 'p', model: 'x', price: { ...price, costHeader: 'x' } },
+    { provider: 'p', model: 'x', price: { inputUsdPerMillion: -1, outputUsdPerMillion: 1 } },
+    { provider: 'p', model: '', price },
+  ]) {
+    await assert.rejects(decide(desk, 'POST /prices', body), { code: 'bad-body' }, JSON.stringify(body));
+  }
+  await assert.rejects(decide(desk, 'POST /prices', { provider: 'q', model: 'x', price }), {
+    code: 'not-edited',
+  });
+  assert.deepEqual([desk.applied.length, desk.acts().length], [1, 1]);
+});

@@ -19,12 +19,13 @@ import { originsOf } from '../../appliance/controller/headers.ts';
 import { createKeeper } from '../../appliance/controller/keeper.ts';
 import { createLauncher } from '../../appliance/controller/launcher.ts';
 import { createOperator, operatorTable } from '../../appliance/controller/operator.ts';
-import { ledgerFiles } from '../../appliance/controller/pages/exchanges.ts';
+import { ledgerFiles, tailOptions } from '../../appliance/controller/pages/exchanges.ts';
 import type { Provider } from '../../appliance/controller/pages/overview.ts';
 import { cookieName, createSessions, sessionTable } from '../../appliance/controller/session.ts';
 import { sessionRoutes } from '../../appliance/controller/session-control.ts';
 import { createSetupCode, setupCodeTable } from '../../appliance/controller/setupcode.ts';
 import { openDatabase } from '../../appliance/database.ts';
+import { readStanding } from '../../appliance/models/standing.ts';
 import { type Routes, serve } from '../../appliance/socket.ts';
 import { openLedger } from '../../proxies/ledger/ledger.ts';
 import { tailLedger } from '../../proxies/ledger/tail.ts';
@@ -54,6 +55,7 @@ export async function sitDown(
     folder?: string;
     status?: unknown;
     providers?: Provider[];
+    models?: unknown;
     agents?: string[];
     ports?: { controller: number; chat: number };
   } = {},
@@ -98,6 +100,7 @@ export async function sitDown(
       return { state: 'armed', steps: [{ name: 'new doors, worlds started', ms: 12, ok: true }] };
     },
   });
+  if (options.models !== undefined) await open('models', { 'GET /standing': () => options.models });
   const applied: unknown[] = [];
   let yaml = '';
   const launch = await open('launch', {
@@ -147,7 +150,8 @@ export async function sitDown(
     launcher,
     record,
     providers: () => options.providers ?? [],
-    tail: (door, count) => tailLedger(join(folder, ledgerFiles[door]), count),
+    models: () => readStanding(socket('models')),
+    tail: (door, count) => tailLedger(join(folder, ledgerFiles[door]), count, tailOptions[door]),
     now,
   });
   const configuration = createConfiguration({ launcher, record });

@@ -52,11 +52,65 @@ test('the lines of one exchange are one row: asked, and what became of it', () =
   ]);
   assert.deepEqual(
     [passed?.verdict, passed?.ms, passed?.what, passed?.why],
-    ['allow', 812.4, 'POST /v1/chat/completions llama3.2', 'status 200'],
+    ['allow', 812.4, 'POST /v1/chat/completions local/llama3.2', 'status 200'],
   );
   assert.deepEqual([refused?.verdict, refused?.why], ['refuse', 'path; not a listed path; status 403']);
   assert.deepEqual([failed?.verdict, failed?.why], ['fail', 'ECONNREFUSED; status 502']);
   assert.deepEqual([open?.verdict, open?.agent], ['open', 'scout']);
+});
+
+test('at the llm door the row says what it cost and which way it took; pieces of bodies are no rows', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  const start = { prev: 'ab'.repeat(32) };
+  desk.writeLedger('llm', [
+    { seq: 1, at: at(0), ...start, kind: 'segment', number: 2, carry: {} },
+    {
+      seq: 2,
+      at: at(1),
+      ...start,
+      kind: 'blob',
+      sha256: 'cd'.repeat(32),
+      bytes: 9,
+      json: { content: 'not for a page' },
+    },
+    {
+      seq: 3,
+      at: at(1),
+      ...start,
+      kind: 'request',
+      id: 'x',
+      agent: 'main',
+      provider: 'ollama@pi',
+      model: 'llama3.2',
+      method: 'POST',
+      path: '/v1/chat/completions',
+    },
+    {
+      seq: 4,
+      at: at(2),
+      ...start,
+      kind: 'outcome',
+      id: 'x',
+      provider: 'openai',
+      model: 'gpt-5 <b>',
+      status: 200,
+      ms: 900,
+      tokens: { in: 1200, out: 34 },
+      costUsd: 0.0123,
+      hops: [
+        { provider: 'ollama@pi', model: 'llama3.2', why: 'connect-refused', ms: 3 },
+        { provider: 'openai', model: 'gpt-5 <b>', why: 'answered', ms: 890 },
+      ],
+    },
+  ]);
+  const page = await (await desk.request('/exchanges', {}, cookie)).text();
+  assert.match(page, /POST \/v1\/chat\/completions openai\/gpt-5 &lt;b&gt;/);
+  assert.match(page, /1200 \/ 34/);
+  assert.match(page, /0\.0123/);
+  assert.match(page, /<summary>2 hops<\/summary><ol><li>ollama@pi\/llama3\.2: connect-refused<\/li>/);
+  assert.doesNotMatch(page, /not for a page|>segment|>blob/);
+  assert.equal(page.match(/<tr>/g)?.length, 2, 'a heading and one row');
 });
 
 test('newest first, over all doors or one, with the choice in the address', async (t) => {

@@ -81,7 +81,17 @@ test('every field of the status', async (t) => {
     ],
     tools: { state: 'missing', phase: all, detail: all, fix: all },
   };
-  const desk = await sitDown(t, { status: evil, providers: [{ name: all, kind: all, hasKey: false }] });
+  const window = { usd: 9, tokens: 9, limitUsd: 5, limitTokens: null };
+  const models = {
+    agents: [
+      { agent: all, spend: { day: window, month: window, warned: [80], resets: { day: all, month: all } } },
+    ],
+    providers: [{ name: all, kind: all, keyState: all, login: { state: all, expiresAt: all, warn: all } }],
+    unpriced: [{ provider: all, model: all, agent: all, at: all }],
+    keyRefused: [{ provider: all, model: all, agent: all, at: all, status: 401 }],
+  };
+  const providers = [{ name: all, kind: all, hasKey: false, login: true }];
+  const desk = await sitDown(t, { status: evil, providers, models });
   const cookie = await setUp(desk);
   assertOnlyText(await pageOf(desk, '/', cookie), 'overview');
   await desk.request('/kill', form({}), cookie);
@@ -127,11 +137,25 @@ test('every field of a ledger line', async (t) => {
   const at = new Date().toISOString();
   desk.writeLedger('llm', [
     { seq: 1, id: '1', at, ...Object.fromEntries(fields.map((field) => [field, all])) },
-    { seq: 2, id: '2', at: all, agent: { toString: all }, host: [all], ms: all, port: all },
+    {
+      seq: 2,
+      id: '2',
+      kind: 'request',
+      at: all,
+      hops: [all, { provider: all, model: all, why: all }, { provider: all }],
+      agent: { toString: all },
+      host: [all],
+      ms: all,
+      port: all,
+    },
     null,
     [all],
     all,
   ]);
+  const line = Object.fromEntries(fields.map((field) => [field, all]));
+  desk.writeLedger('egress', [{ ...line, seq: 1, id: '1', at }]);
+  const hop = { provider: all, model: all, why: all };
+  desk.writeLedger('tools', [{ ...line, seq: 1, id: '1', at, costUsd: all, tokens: all, hops: [hop, hop] }]);
   const page = await pageOf(desk, '/exchanges', cookie);
   assertOnlyText(page, 'exchanges');
   assert.ok(page.includes('&lt;script&gt;'));

@@ -150,3 +150,64 @@ test('after a yes or a no it says for a minute what was answered to what', async
   desk.clock.ms += 60_000;
   assert.doesNotMatch(await (await desk.request('/', {}, cookie)).text(), /You said/);
 });
+
+const window = (usd: number, limitUsd: number | null): unknown => ({
+  usd,
+  tokens: 1200,
+  limitUsd,
+  limitTokens: null,
+});
+const spending = (usd: number): unknown => ({
+  day: window(usd, 5),
+  month: window(31.5, null),
+  warned: [],
+  resets: { day: '2026-02-04T00:00:00Z', month: '2026-03-01T00:00:00Z' },
+});
+
+test('what models want of a person stands above everything, and what was spent below', async (t) => {
+  const models = {
+    agents: [
+      { agent: 'main', spend: spending(4.1) },
+      { agent: 'scout', spend: spending(5) },
+      { agent: 'quiet', spend: spending(0.1) },
+    ],
+    providers: [
+      {
+        name: 'work',
+        kind: 'openai',
+        up: true,
+        slots: null,
+        breakers: {},
+        keyState: 'login',
+        login: { state: 'held', expiresAt: '2026-02-04T09:00:00Z', warn: 'ends tomorrow' },
+      },
+    ],
+    unpriced: [{ provider: 'openai', model: 'gpt-9', agent: 'main', at: '2026-02-03T12:00:00Z' }],
+    keyRefused: [{ provider: 'own', model: 'big', status: 401, agent: 'main', at: '2026-02-03T12:00:00Z' }],
+  };
+  const desk = await sitDown(t, { models });
+  const page = await (await desk.request('/', {}, await setUp(desk))).text();
+  assert.match(page, /main has used 82 % of its budget for models\./);
+  assert.match(
+    page,
+    /scout has used up its budget for models\.<\/b><\/p><p>Models that cost nothing go on\./,
+  );
+  assert.doesNotMatch(page, /quiet has used/);
+  assert.match(page, /The login at work: ends tomorrow/);
+  assert.match(page, /models login work/);
+  assert.match(page, /main asked for openai\/gpt-9, and nobody has said what it costs/);
+  assert.match(page, /models price openai\/gpt-9 --input USD --output USD/);
+  assert.match(page, /own answered 401: its key is wrong, or may not use big/);
+  assert.ok(page.indexOf('has used up') < page.indexOf('Waiting for you'));
+  assert.match(page, /What the agents have spent on models, in USD/);
+  assert.equal(headline(page), 'main runs in a sealed world, and nothing waits for you.');
+});
+
+test('an llm process that does not answer, or says something else, takes nothing of the page away', async (t) => {
+  for (const models of [undefined, 'nonsense', { agents: 'many', providers: [7] }]) {
+    const desk = await sitDown(t, models === undefined ? {} : { models });
+    const answer = await desk.request('/', {}, await setUp(desk));
+    assert.equal(answer.status, 200);
+    assert.doesNotMatch(await answer.text(), /spent on models/);
+  }
+});

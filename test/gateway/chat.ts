@@ -35,6 +35,8 @@ export type Neighbourhood = {
   sessions: Set<string>;
   checks: number;
   runs: unknown[];
+  /** What llm was told of open turns. */
+  turns: { agent: string; turn: string | null }[];
   run: (signal: AbortSignal) => AsyncIterable<unknown>;
 };
 
@@ -45,6 +47,8 @@ export type Chat = {
   part: GatewayPart;
   around: Neighbourhood;
   faults: unknown[];
+  /** Turns that llm could not be told of. */
+  untold: unknown[];
   /** Answers as the guest does; replace it. */
   guest: RequestListener;
   socket(name: string): string;
@@ -56,7 +60,9 @@ export type Chat = {
 
 export const sessionOf = 'a-session-that-lives';
 
-export async function openChat(options: { controllerPort?: number; guestPort?: number } = {}): Promise<Chat> {
+export async function openChat(
+  options: { controllerPort?: number; guestPort?: number; withoutLlm?: boolean } = {},
+): Promise<Chat> {
   const folder = mkdtempSync(join(tmpdir(), 'hf-chat-'));
   const socket = (name: string): string => join(folder, name, 'sock');
   const around: Neighbourhood = {
@@ -68,6 +74,7 @@ export async function openChat(options: { controllerPort?: number; guestPort?: n
     sessions: new Set([sessionOf]),
     checks: 0,
     runs: [],
+    turns: [],
     async *run() {
       yield { event: 'started' };
       yield { event: 'output', stream: 'stdout', text: 'Linux\n' };
@@ -123,6 +130,11 @@ export async function openChat(options: { controllerPort?: number; guestPort?: n
       return around.run(signal);
     },
   });
+  if (!options.withoutLlm) {
+    await at('turns', {
+      'POST /turn': ({ body }) => void around.turns.push(body as { agent: string; turn: string | null }),
+    });
+  }
   const door = socket('guest.main');
   mkdirSync(dirname(door), { recursive: true });
   if (options.guestPort !== undefined) {
@@ -146,6 +158,7 @@ export async function openChat(options: { controllerPort?: number; guestPort?: n
     agents: { main: { model: { provider: 'practice', name: 'practice' }, modelReady: true } },
   };
   const faults: unknown[] = [];
+  const untold: unknown[] = [];
   const neighbours = createNeighbours(socket);
   const onFault = (error: unknown): void => void faults.push(error);
   const histories = new Map<string, History>();
@@ -156,6 +169,7 @@ export async function openChat(options: { controllerPort?: number; guestPort?: n
   };
   const turns = createTurns({
     approvals: neighbours.approvals,
+    announce: (agent, turn) => neighbours.openTurn(agent, turn).catch((error) => void untold.push(error)),
     killed: async () => ((await neighbours.keeperState()).state === 'killed' ? 'a test' : undefined),
     onFault,
     pollMs: 50,
@@ -175,6 +189,7 @@ export async function openChat(options: { controllerPort?: number; guestPort?: n
     part,
     around,
     faults,
+    untold,
     guest: (_, res) => res.writeHead(404).end(),
     socket,
     get: (path, init = {}) =>

@@ -96,15 +96,17 @@ describe('the chat page', () => {
   });
 
   it('stops the answer on Stop', async () => {
+    let asked = false;
     let left = false;
     chat.guest = (req, res) => {
+      asked = true;
       guestSays(['and so on', new Promise(() => {})])(req, res);
       res.on('close', () => {
         left = true;
       });
     };
     await chat.post('/a/main/say', { text: 'go' });
-    await until(async () => chat.around.state === 'armed');
+    await until(() => asked);
     assert.equal((await chat.post('/a/main/stop')).status, 303);
     await until(() => left);
     await answered();

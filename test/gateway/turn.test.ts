@@ -52,6 +52,43 @@ describe('a turn', () => {
     );
   });
 
+  it('tells llm which turn is open before the guest is asked, and that it closed', async () => {
+    const seen: unknown[] = [];
+    chat.guest = (req, res) => {
+      seen.push(...chat.around.turns);
+      guestSays(['Yes.'])(req, res);
+    };
+    await turn('one');
+    await turn('two');
+    await until(() => chat.around.turns.length === 4);
+    const [first, closed, second, last] = chat.around.turns;
+    assert.match(first?.turn ?? '', /^[0-9a-f-]{36}$/);
+    assert.deepEqual([first?.agent, closed?.turn, last?.turn], ['main', null, null]);
+    assert.ok(second?.turn && second.turn !== first?.turn);
+    assert.deepEqual(seen.slice(0, 1), [first]);
+    await turn('/run true');
+    assert.equal(chat.around.turns.length, 4, 'what Holdfast itself runs is no turn of the agent');
+  });
+
+  it('goes on when llm does not hear of it, and says so', async () => {
+    const alone = await openChat({ withoutLlm: true });
+    try {
+      alone.guest = guestSays(['Hello.']);
+      const events: Event[] = [];
+      for await (const line of stream(alone.socket('turn'), 'POST /turn', {
+        agent: 'main',
+        text: 'Hi',
+        by: 'cli',
+      }))
+        events.push(line as Event);
+      assert.equal(said(events), 'Hello.');
+      await until(() => alone.untold.length === 2);
+      assert.deepEqual(alone.faults, []);
+    } finally {
+      await alone.close();
+    }
+  });
+
   it('gives the guest the talk until now, without commands', async () => {
     const bodies: { messages: unknown }[] = [];
     chat.guest = (req, res) => {

@@ -14,7 +14,7 @@ test('the key is in no file, environment, answer or memory of the guest, and the
   t.after(() => provider.close());
   const a = await appliance(t, {
     config: `
-providers: { local: { kind: openai, baseUrl: ${provider.url}, key: local } }
+providers: { local: { kind: openai, baseUrl: ${provider.url}, key: local, price: { free: true } } }
 agents: { main: { model: { provider: local, name: practice-echo-key } } }
 `,
     prepare(home) {

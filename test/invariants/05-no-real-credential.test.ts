@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import OpenAI from 'openai';
 import { createKeyring } from '../../proxies/llm/keys/keyring.ts';
 import type { KindName, Provider } from '../../proxies/llm/kinds/kind.ts';
-import { findTarget, type Target } from '../../proxies/llm/kinds/paths.ts';
+import { place, type Target, targetOf } from '../../proxies/llm/kinds/paths.ts';
 import { Secret } from '../../proxies/secret.ts';
 import { chatBody, post, realKey, startBoth, startDoor, startProvider } from '../proxies/llm/rig.ts';
 
@@ -67,24 +67,41 @@ test('the key of one provider never goes to another', async (t) => {
   assert.doesNotMatch(JSON.stringify(second.requests), /key-of-the-first/);
 });
 
-test('a key is bound: another origin, method or path gets a refusal and no key', () => {
+test('a key is bound: another origin, method, path or model spelling gets a refusal and no key', async () => {
   const provider: Provider = { name: 'p', kind: 'openai', baseUrl: 'https://api.example/v1', key: 'real' };
+  const gemini: Provider = { name: 'g', kind: 'gemini', baseUrl: 'https://api.example', key: 'real' };
+  const providers = [provider, gemini];
   const keyring = createKeyring({
-    providers: [provider],
+    providers,
     secret: (name) => new Secret(name, realKey),
+    login: () => Promise.reject(new Error('no login here')),
     keysHeld: true,
   });
-  const target = findTarget('GET', '/v1/models', [provider]) as Target;
-  const place = (method: string, change: Partial<Target>): string => {
-    const placed = keyring.place(method, { ...target, ...change }, {});
-    return 'allow' in placed ? placed.rule : (placed.headers.authorization ?? 'none');
+  const targetAt = (method: string, path: string, of: Provider, model: string | null): Target => {
+    const at = place(method, path, providers);
+    assert.ok(!('allow' in at), path);
+    return targetOf(at, of, model) as Target;
   };
-  assert.equal(place('GET', {}), `Bearer ${realKey}`);
-  assert.equal(place('GET', { origin: 'http://api.example' }), 'key-not-bound');
-  assert.equal(place('GET', { origin: 'https://api.example:8443' }), 'key-not-bound');
-  assert.equal(place('GET', { origin: 'https://evil.example' }), 'key-not-bound');
-  assert.equal(place('DELETE', {}), 'key-not-bound');
-  assert.equal(place('GET', { path: '/v1/files' }), 'key-not-bound');
+  const key = async (target: Target, change: Partial<Target> = {}): Promise<string> => {
+    const placed = await keyring.place({ ...target, ...change }, {}, null);
+    if ('allow' in placed) return placed.rule;
+    return placed.headers.authorization ?? placed.headers['x-goog-api-key'] ?? 'none';
+  };
+  const models = targetAt('GET', '/v1/models', provider, null);
+  assert.equal(await key(models), `Bearer ${realKey}`);
+  assert.equal(await key(models, { origin: 'http://api.example' }), 'key-not-bound');
+  assert.equal(await key(models, { origin: 'https://api.example:8443' }), 'key-not-bound');
+  assert.equal(await key(models, { origin: 'https://evil.example' }), 'key-not-bound');
+  assert.equal(await key(models, { path: '/v1/files' }), 'key-not-bound');
+  assert.equal(await key(models, { route: { ...models.route, method: 'POST' } }), 'key-not-bound');
+  assert.equal(await key(models, { provider: { ...provider, name: 'q' } }), 'key-not-bound');
+
+  const generate = targetAt('POST', '/gemini/v1beta/models/m-1:generateContent', gemini, 'm-1');
+  assert.equal(await key(generate), realKey);
+  for (const model of ['..', 'a/b', 'a?x', 'a#x', '', 'x'.repeat(301), 'a b', 'é']) {
+    const path = generate.path.replace('m-1', model);
+    assert.equal(await key(generate, { path }), 'key-not-bound', path);
+  }
 });
 
 test('an echo of the key is masked: in a stream across chunks, and in a whole answer', async (t) => {

@@ -14,7 +14,7 @@ test('every door refuses what it does not know, in words that say what to do', a
   t.after(() => upstream.close());
   const { port } = upstream.address() as { port: number };
   const a = await appliance(t, {
-    config: `providers: { gone: { kind: openai, baseUrl: "http://127.0.0.1:9" } }
+    config: `providers: { gone: { kind: openai, baseUrl: "http://127.0.0.1:9", price: { free: true } } }
 agents:
   main:
     model: { provider: gone, name: m }

@@ -25,7 +25,7 @@ test('a press ends the worlds and closes the doors; no restart opens them; a re-
   const provider = await createProvider();
   t.after(() => provider.close());
   const a = await appliance(t, {
-    config: `providers: { local: { kind: openai, baseUrl: "${provider.url}" } }\nagents: { main: { model: { provider: local, name: fake-1 } } }\n`,
+    config: `providers: { local: { kind: openai, baseUrl: "${provider.url}", price: { free: true } } }\nagents: { main: { model: { provider: local, name: fake-1 } } }\n`,
   });
   await until(() => allRun(a), 30_000, a.output);
   const operator = await operatorOf(a);

@@ -33,6 +33,7 @@ import { Problem } from '../../appliance/problem.ts';
 import type { Entry, Manifest } from '../../appliance/row.ts';
 import type { Config } from '../../appliance/settings.ts';
 import { clearSocketPlace, permitSocket } from '../../appliance/world/door.ts';
+import { defaultLimits } from '../../proxies/llm/spend/limits.ts';
 import { checkout, type Mode, ordinaryUid } from '../world/world.ts';
 
 const mode: Mode = process.getuid?.() === 0 ? 'root' : 'user';
@@ -45,12 +46,14 @@ const config: Config = {
   uids: {},
   ordinaryUser: { holdKeys: false },
   providers: {},
+  models: {},
   agents: {
-    main: { egress: [], memoryMb: 1024, pids: 256 },
-    scout: { egress: [], memoryMb: 1024, pids: 256 },
+    main: { aliases: {}, limits: defaultLimits, egress: [], memoryMb: 1024, pids: 256 },
+    scout: { aliases: {}, limits: defaultLimits, egress: [], memoryMb: 1024, pids: 256 },
   },
   approvals: { waitSeconds: 900 },
   tools: { memoryMb: 512, pids: 128, timeoutSeconds: 120, outputKb: 256 },
+  metrics: {},
 };
 
 const table = (home: string): Manifest =>

@@ -44,7 +44,7 @@ test('no secret is written, told, shown or put into an address', async (t) => {
   t.after(() => provider.close());
   const a = await appliance(t, {
     config: `
-providers: { local: { kind: openai, baseUrl: ${provider.url}, key: local } }
+providers: { local: { kind: openai, baseUrl: ${provider.url}, key: local, price: { free: true } } }
 agents: { main: { model: { provider: local, name: practice } } }
 `,
     prepare(home) {

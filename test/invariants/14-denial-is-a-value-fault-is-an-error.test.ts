@@ -21,7 +21,7 @@ const llm = 'http://127.0.0.1:9090';
 const words = 'one two three four five';
 
 const configOf = ({ url }: Provider, model = 'practice'): string => `
-providers: { local: { kind: openai, baseUrl: ${url} } }
+providers: { local: { kind: openai, baseUrl: ${url}, price: { free: true } } }
 agents:
   main:
     model: { provider: local, name: ${model} }

@@ -1,13 +1,15 @@
-/** OpenAI's chat completions as the practice provider speaks them. */
+/** OpenAI's chat completions as the practice provider speaks them, and how OpenAI says no and lists models. */
 import {
-  type Chat,
-  countOf,
   type Format,
+  pieces,
   type Reply,
-  replyCount,
   type Said,
+  sse,
+  type Turn,
   textOf,
   tokensOf,
+  type Usage,
+  type Vendor,
 } from './script.ts';
 
 type Message = { role?: string; content?: unknown };
@@ -15,10 +17,17 @@ type Tool = { function?: { name?: string } };
 
 const roles: Record<string, Said['role']> = { developer: 'system', function: 'tool' };
 
-const usageOf = (chat: Chat, reply: Reply) => ({
-  prompt_tokens: countOf(chat),
-  completion_tokens: replyCount(reply),
-  total_tokens: countOf(chat) + replyCount(reply),
+const usageBody = (usage: Usage) => ({
+  prompt_tokens: usage.in,
+  completion_tokens: usage.out,
+  total_tokens: usage.in + usage.out,
+  prompt_tokens_details: { cached_tokens: usage.cached, audio_tokens: 0 },
+  completion_tokens_details: {
+    reasoning_tokens: usage.reasoning,
+    audio_tokens: 0,
+    accepted_prediction_tokens: 0,
+    rejected_prediction_tokens: 0,
+  },
 });
 
 const callOf = (reply: { tool: string; command: string }, id: string) => ({
@@ -27,9 +36,9 @@ const callOf = (reply: { tool: string; command: string }, id: string) => ({
   function: { name: reply.tool, arguments: JSON.stringify({ command: reply.command }) },
 });
 
-const sse = (data: unknown): string => `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`;
+const seconds = (at: Date): number => Math.floor(at.getTime() / 1000);
 
-export const openai: Format = {
+export const openaiChat: Format = {
   contentType: 'text/event-stream; charset=utf-8',
 
   read: (json) => ({
@@ -43,10 +52,10 @@ export const openai: Format = {
     wantsUsage: (json.stream_options as { include_usage?: boolean } | undefined)?.include_usage === true,
   }),
 
-  whole: (chat, reply, id, at) => ({
+  whole: ({ chat, reply, usage, id, at }) => ({
     id: `chatcmpl-${id}`,
     object: 'chat.completion',
-    created: Math.floor(at.getTime() / 1000),
+    created: seconds(at),
     model: chat.model,
     choices: [
       {
@@ -55,56 +64,48 @@ export const openai: Format = {
           role: 'assistant',
           ...('text' in reply ? { content: reply.text } : { content: null, tool_calls: [callOf(reply, id)] }),
           refusal: null,
+          annotations: [],
         },
         logprobs: null,
         finish_reason: 'text' in reply ? 'stop' : 'tool_calls',
       },
     ],
-    usage: usageOf(chat, reply),
+    ...(usage ? { usage: usageBody(usage) } : {}),
+    service_tier: 'default',
     system_fingerprint: 'fp_practice',
   }),
 
-  frames(chat, reply, id, at) {
-    const chunk = (delta: unknown, finish: string | null = null) =>
-      sse({ ...shell, choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }], ...noUsage });
+  frames({ chat, reply, usage, id, at }) {
     const shell = {
       id: `chatcmpl-${id}`,
       object: 'chat.completion.chunk',
-      created: Math.floor(at.getTime() / 1000),
+      created: seconds(at),
       model: chat.model,
+      service_tier: 'default',
       system_fingerprint: 'fp_practice',
     };
-    const noUsage = chat.wantsUsage ? { usage: null } : {};
+    // The real one: null on each chunk, then one chunk without choices that has it.
+    const noUsage = chat.wantsUsage && usage ? { usage: null } : {};
+    const chunk = (delta: unknown, finish: string | null = null) =>
+      sse({
+        ...shell,
+        choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
+        ...noUsage,
+        obfuscation: id.slice(0, 6),
+      });
     const said = 'text' in reply ? textDeltas(reply.text) : toolDeltas(reply, id);
     return [
       ...said.map((delta) => chunk(delta)),
       chunk({}, 'text' in reply ? 'stop' : 'tool_calls'),
-      ...(chat.wantsUsage ? [sse({ ...shell, choices: [], usage: usageOf(chat, reply) })] : []),
+      ...(chat.wantsUsage && usage
+        ? [sse({ ...shell, choices: [], usage: usageBody(usage), obfuscation: '' })]
+        : []),
       sse('[DONE]'),
     ];
   },
 
   errorFrame: sse({
     error: { message: 'The server had an error', type: 'server_error', param: null, code: null },
-  }),
-
-  errorBody: (status, message) => ({
-    error: {
-      message,
-      type: status >= 500 ? 'server_error' : 'invalid_request_error',
-      param: null,
-      code: status === 401 ? 'invalid_api_key' : null,
-    },
-  }),
-
-  models: (names, at) => ({
-    object: 'list',
-    data: names.map((id) => ({
-      id,
-      object: 'model',
-      created: Math.floor(at.getTime() / 1000),
-      owned_by: 'practice',
-    })),
   }),
 };
 
@@ -114,7 +115,7 @@ const textDeltas = (text: string): unknown[] => [
 ];
 
 /** The name in the first delta, the arguments in pieces after it, as the real API sends them. */
-function toolDeltas(reply: { tool: string; command: string }, id: string): unknown[] {
+function toolDeltas(reply: Exclude<Reply, { text: string }>, id: Turn['id']): unknown[] {
   const call = callOf(reply, id);
   return [
     {
@@ -122,8 +123,35 @@ function toolDeltas(reply: { tool: string; command: string }, id: string): unkno
       content: null,
       tool_calls: [{ index: 0, ...call, function: { ...call.function, arguments: '' } }],
     },
-    ...(call.function.arguments.match(/.{1,8}/gs) ?? []).map((piece) => ({
+    ...pieces(call.function.arguments).map((piece) => ({
       tool_calls: [{ index: 0, function: { arguments: piece } }],
     })),
   ];
 }
+
+const types: Record<number, string> = { 401: 'invalid_request_error', 429: 'requests' };
+const codes: Record<number, string> = {
+  401: 'invalid_api_key',
+  404: 'model_not_found',
+  429: 'rate_limit_exceeded',
+};
+
+const modelBody = (id: string, at: Date) => ({
+  id,
+  object: 'model',
+  created: seconds(at),
+  owned_by: 'practice',
+});
+
+export const openai: Vendor = {
+  errorBody: (status, message) => ({
+    error: {
+      message,
+      type: types[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'),
+      param: null,
+      code: codes[status] ?? null,
+    },
+  }),
+  models: (names, at) => ({ object: 'list', data: names.map((id) => modelBody(id, at)) }),
+  model: modelBody,
+};

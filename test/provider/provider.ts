@@ -1,33 +1,34 @@
-/** A small faithful model provider for tests and newcomers: OpenAI, Anthropic and Ollama on one port, answering from script.ts and misbehaving on request. */
+/** The practice provider: a small server that speaks the OpenAI, Anthropic, Gemini and Ollama APIs, and has bad days on request. Tests and serve.ts start it. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { anthropic } from './anthropic.ts';
-import { ollama } from './ollama.ts';
-import { openai } from './openai.ts';
-import { type Chat, type Format, type Reply, replyTo } from './script.ts';
+import { type Endpoint, endpointOf, vendorOf } from './endpoints.ts';
+import { gemini } from './gemini.ts';
+import {
+  bigText,
+  echoed,
+  type Misbehaviour,
+  misbehaviours,
+  reset,
+  slowMs,
+  writeStream,
+} from './misbehaviour.ts';
+import { type Chat, replyTo, usageOf } from './script.ts';
 
-/** Asked for by the end of the model's name (`practice-cut`), or for all requests by `misbehave()`. */
-export const misbehaviours = [
-  'slow',
-  'cut',
-  'malformed',
-  'error',
-  'redirect',
-  'echo-key',
-  'hang',
-  'gzip',
-] as const;
-export type Misbehaviour = (typeof misbehaviours)[number];
+export { misbehaviours };
 
 export type Recorded = {
   method: string;
   url: string;
   headers: IncomingMessage['headers'];
   body: string;
+  /** The body's bytes, where they are no text. */
+  raw: Buffer;
   /** The client's port: two requests with the same one shared a connection. */
   port: number;
   /** performance.now() when the client went away before the answer's end. */
@@ -38,6 +39,8 @@ export type Provider = {
   url: string;
   requests: Recorded[];
   misbehave(how: Misbehaviour | undefined): void;
+  /** Lets every silent answer go on. */
+  speak(): void;
   close(): Promise<void>;
 };
 
@@ -47,23 +50,23 @@ export type ProviderOptions = {
   requireKey?: string;
   /** Where `-redirect` points to. */
   redirectTo?: string;
+  /** How often `-flaky` answers 503 before it is well. */
+  failures?: number;
+  /** What `-rate-limited` says in Retry-After. */
+  retryAfterS?: number;
   now?: () => Date;
-};
-
-const formats: Record<string, Format> = {
-  'POST /v1/chat/completions': openai,
-  'POST /v1/messages': anthropic,
-  'POST /api/chat': ollama,
-  'GET /api/tags': ollama,
+  /** PEM texts; with `clientCa`, only who shows a certificate of that authority is heard. */
+  tls?: { cert: string; key: string; clientCa?: string };
 };
 
 const modelNames = ['practice', ...misbehaviours.map((how) => `practice-${how}`)];
-const slowMs = 50;
 
 export async function createProvider(options: ProviderOptions = {}): Promise<Provider> {
-  const { requireKey, now = () => new Date() } = options;
+  const { requireKey, now = () => new Date(), tls } = options;
   const requests: Recorded[] = [];
   let forced: Misbehaviour | undefined;
+  let failed = 0;
+  let told = Promise.withResolvers<void>();
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const recorded: Recorded = {
@@ -71,109 +74,155 @@ export async function createProvider(options: ProviderOptions = {}): Promise<Pro
       url: req.url ?? '',
       headers: req.headers,
       body: '',
+      raw: Buffer.alloc(0),
       port: req.socket.remotePort ?? 0,
     };
     requests.push(recorded);
     res.once('close', () => {
       if (!res.writableFinished) recorded.goneAt = performance.now();
     });
-    recorded.body = await textOfBody(req);
+    recorded.raw = await bytesOf(req);
+    recorded.body = recorded.raw.toString('utf8');
 
-    const asked = `${recorded.method} ${recorded.url.split('?')[0]}`;
-    const models = asked === 'GET /v1/models';
-    const format = models ? (req.headers['anthropic-version'] ? anthropic : openai) : formats[asked];
-    if (!format) return json(res, 404, openai.errorBody(404, `Unknown request URL: ${asked}`));
+    const path = recorded.url.split('?', 1)[0] ?? '';
+    const endpoint = endpointOf(recorded.method, recorded.url, req.headers);
+    const no = (status: number, message: string): void =>
+      json(res, status, (endpoint?.vendor ?? vendorOf(path)).errorBody(status, message));
+    if (!endpoint) return no(404, `Unknown request URL: ${recorded.method} ${path}`);
     const key = keyOf(req);
     if (requireKey !== undefined && key !== requireKey) {
-      return json(res, 401, format.errorBody(401, 'Incorrect API key provided'));
+      // Google calls a wrong key a bad request.
+      if (endpoint.vendor === gemini) return no(400, 'API key not valid. Please pass a valid API key.');
+      return no(401, 'Incorrect API key provided');
     }
-    if (forced === 'redirect') return redirect(res);
-    if (recorded.method === 'GET') return json(res, 200, format.models(modelNames, now()));
 
-    const problem = problemOf(format, req, recorded.body);
-    if (problem) return json(res, 400, format.errorBody(400, problem));
-    const chat = format.read(JSON.parse(recorded.body) as Record<string, unknown>);
-    const how = forced ?? misbehaviours.find((each) => chat.model.endsWith(`-${each}`));
-    if (how === 'hang') return;
-    if (how === 'redirect') return redirect(res);
-    const reply = how === 'echo-key' ? { text: `Your key is ${key}` } : replyTo(chat);
-    const id = createHash('sha256').update(recorded.body).digest('hex').slice(0, 24);
-    if (chat.stream) await sendStream(res, format, chat, reply, id, how, key);
-    else await sendWhole(res, format, chat, reply, id, how);
+    const parsed = parse(recorded, endpoint);
+    if (typeof parsed === 'string' && forced === undefined) return no(400, parsed);
+    const body = typeof parsed === 'string' ? {} : parsed;
+    const model =
+      endpoint.model ?? String(body.model ?? /name="model"\r\n\r\n([^\r]*)/.exec(recorded.body)?.[1]);
+    const how = forced ?? misbehaviours.find((each) => model.endsWith(`-${each}`));
+    if (refuses(res, how, no)) return;
+    if (endpoint.chat) return chat(res, endpoint, body, model, how, key);
+
+    const call = {
+      json: body,
+      raw: recorded.raw,
+      contentType: req.headers['content-type'] ?? '',
+      names: modelNames,
+      at: now(),
+    };
+    const said = await endpoint.answer?.(call);
+    if (!said) return no(404, 'The model does not exist');
+    if ('bytes' in said) return sendWhole(res, said.contentType, said.bytes, how, 0);
+    return writeStream(res, { ...said, how, splitAt: '', told: told.promise });
   }
 
-  const redirect = (res: ServerResponse): void => {
-    res.writeHead(302, { location: options.redirectTo ?? '/elsewhere' });
-    res.end();
-  };
-
-  async function sendWhole(
+  /** The bad days on which there is no answer at all. True: it was dealt with here. */
+  function refuses(
     res: ServerResponse,
-    format: Format,
-    chat: Chat,
-    reply: Reply,
-    id: string,
     how: Misbehaviour | undefined,
-  ): Promise<void> {
-    if (how === 'error') return json(res, 200, format.errorBody(500, 'The server had an error'));
-    const text = JSON.stringify(format.whole(chat, reply, id, now()));
-    if (how === 'slow') await wait(slowMs * format.frames(chat, reply, id, now()).length);
-    const plain = Buffer.from(how === 'malformed' ? text.slice(0, -5) : text);
-    const bytes = how === 'gzip' ? gzipSync(plain) : plain;
-    res.writeHead(200, {
-      'content-type': 'application/json',
-      'content-length': bytes.length,
-      ...(how === 'gzip' ? { 'content-encoding': 'gzip' } : {}),
-    });
-    if (how !== 'cut') return void res.end(bytes);
-    res.write(bytes.subarray(0, bytes.length / 2));
-    await wait(slowMs);
-    res.destroy();
+    no: (status: number, message: string) => void,
+  ): boolean {
+    if (how === 'hang') return true;
+    if (how === 'redirect') res.writeHead(302, { location: options.redirectTo ?? '/elsewhere' }).end();
+    else if (how === 'unauthorized') no(401, 'Incorrect API key provided');
+    // As LiteLLM says it of a key that may not use the model.
+    else if (how === 'no-access')
+      no(401, 'Key not allowed to access model. This key can only access models=[]');
+    else if (how === 'rate-limited') {
+      res.setHeader('retry-after', String(options.retryAfterS ?? 1));
+      no(429, 'Rate limit reached');
+    } else if (how === 'flaky' && failed < (options.failures ?? 2)) {
+      failed += 1;
+      no(503, 'The server is overloaded or not ready yet');
+    } else return false;
+    return true;
   }
 
-  async function sendStream(
+  async function chat(
     res: ServerResponse,
-    format: Format,
-    chat: Chat,
-    reply: Reply,
-    id: string,
+    { chat: format, vendor }: Endpoint,
+    body: Record<string, unknown>,
+    model: string,
     how: Misbehaviour | undefined,
     key: string,
   ): Promise<void> {
-    const frames = format.frames(chat, reply, id, now());
-    if (how === 'malformed') frames[1] = (frames[1] ?? '').replace(/\}(?=\n)/, '');
-    if (how === 'error') frames.splice(2, frames.length, format.errorFrame);
-    const headers = { 'content-type': format.contentType, 'cache-control': 'no-cache' };
-    if (how === 'gzip') {
-      res.writeHead(200, { ...headers, 'content-encoding': 'gzip' });
-      return void res.end(gzipSync(frames.join('')));
+    if (!format) return;
+    const read = format.read(body, model);
+    const shown = how?.startsWith('echo-key') ? echoed(how, key) : '';
+    const reply =
+      shown !== '' ? { text: `Your key is ${shown}` } : how === 'big' ? { text: bigText } : replyTo(read);
+    const usage = how === 'usage-missing' ? undefined : usageOf(read, reply);
+    const turn = { chat: read, reply, usage, id: idOf(read), at: now() };
+    if (!read.stream) {
+      if (how === 'error' || how === 'overloaded') {
+        return json(res, 200, vendor.errorBody(500, 'The server had an error'));
+      }
+      const text = JSON.stringify(format.whole(turn), null, vendor === gemini ? 2 : undefined);
+      const slow = how === 'slow' ? format.frames(turn).length : 0;
+      if (how === 'silent') await told.promise;
+      const contentType = format.wholeType ?? 'application/json';
+      return sendWhole(res, contentType, Buffer.from(text), how, slow);
     }
-    res.writeHead(200, headers);
-    for (const [at, frame] of frames.entries()) {
-      if (res.destroyed) return;
-      if (how === 'cut' && at === 3) return void res.destroy();
-      const found = how === 'echo-key' && key !== '' ? frame.indexOf(key) : -1;
-      const middle = found < 0 ? 0 : found + Math.floor(key.length / 2);
-      res.write(frame.slice(0, middle));
-      if (how === 'slow' || how === 'cut' || middle > 0) await wait(slowMs);
-      if (!res.write(frame.slice(middle))) await room(res);
-    }
-    res.end();
+    const { contentType, errorFrame } = format;
+    const frames = format.frames(turn);
+    return writeStream(res, { contentType, errorFrame, frames, how, splitAt: shown, told: told.promise });
   }
 
-  const server = createServer((req, res) => {
+  async function sendWhole(
+    res: ServerResponse,
+    contentType: string,
+    whole: Buffer,
+    how: Misbehaviour | undefined,
+    slow: number,
+  ): Promise<void> {
+    if (slow > 0) await wait(slowMs * slow);
+    const plain = how === 'malformed' ? whole.subarray(0, -5) : whole;
+    const bytes = how === 'gzip' ? gzipSync(plain) : plain;
+    res.writeHead(200, {
+      'content-type': contentType,
+      'content-length': bytes.length,
+      ...(how === 'gzip' ? { 'content-encoding': 'gzip' } : {}),
+    });
+    if (how !== 'cut' && how !== 'reset') return void res.end(bytes);
+    res.write(bytes.subarray(0, bytes.length / 2));
+    await wait(slowMs);
+    if (how === 'reset') reset(res);
+    else res.destroy();
+  }
+
+  const listener = (req: IncomingMessage, res: ServerResponse): void => {
     answer(req, res).catch((error: unknown) => {
       // A client that went away is no fault of this server; anything else is one of the test's.
       if (!res.destroyed && !req.destroyed) throw error;
     });
-  });
+  };
+  const server = tls
+    ? createTlsServer(
+        {
+          cert: tls.cert,
+          key: tls.key,
+          ...(tls.clientCa === undefined
+            ? {}
+            : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
+        },
+        listener,
+      )
+    : createServer(listener);
   server.listen(options.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
     requests,
     misbehave(how) {
       forced = how;
+      failed = 0;
+    },
+    speak() {
+      told.resolve();
+      told = Promise.withResolvers();
     },
     async close() {
       if (!server.listening) return;
@@ -185,40 +234,46 @@ export async function createProvider(options: ProviderOptions = {}): Promise<Pro
   };
 }
 
-/** When the client reads on, or has gone. */
-function room(res: ServerResponse): Promise<void> {
-  return new Promise((done) => {
-    const settle = (): void => {
-      res.off('drain', settle);
-      res.off('close', settle);
-      done();
-    };
-    res.once('drain', settle);
-    res.once('close', settle);
-  });
-}
-
 const keyOf = (req: IncomingMessage): string =>
-  String(req.headers['x-api-key'] ?? req.headers.authorization ?? '').replace(/^Bearer /, '');
+  String(
+    req.headers['x-api-key'] ??
+      req.headers['x-goog-api-key'] ??
+      req.headers.authorization ??
+      queryKey(req) ??
+      '',
+  ).replace(/^Bearer /, '');
 
-/** What a real server of this kind would refuse in a body. */
-function problemOf(format: Format, req: IncomingMessage, body: string): string | undefined {
-  let json: Record<string, unknown>;
+const queryKey = (req: IncomingMessage): string | null =>
+  new URLSearchParams((req.url ?? '').split('?')[1]).get('key');
+
+/** Of what was said and offered alone: what a proxy adds to a request (a tag, a wish for usage) does not change an answer's id. */
+const idOf = ({ said, tools }: Chat): string =>
+  createHash('sha256')
+    .update(JSON.stringify([said, tools]))
+    .digest('hex')
+    .slice(0, 24);
+
+/** The body, or what a real server of this kind would say against it. */
+function parse(recorded: Recorded, endpoint: Endpoint): Record<string, unknown> | string {
+  if (recorded.method === 'GET' || /^multipart\//.test(recorded.headers['content-type'] ?? '')) return {};
+  let body: Record<string, unknown>;
   try {
-    json = JSON.parse(body) as Record<string, unknown>;
+    body = JSON.parse(recorded.body) as Record<string, unknown>;
   } catch {
     return 'We could not parse the JSON body of your request.';
   }
-  if (typeof json.model !== 'string') return 'you must provide a model parameter';
-  if (format !== anthropic) return undefined;
-  if (!req.headers['anthropic-version']) return 'anthropic-version: header is required';
-  return typeof json.max_tokens === 'number' ? undefined : 'max_tokens: Field required';
+  if (typeof (body.model ?? body.name) !== 'string' && endpoint.model === undefined) {
+    return 'you must provide a model parameter';
+  }
+  if (endpoint.vendor !== anthropic) return body;
+  if (!recorded.headers['anthropic-version']) return 'anthropic-version: header is required';
+  return endpoint.chat && typeof body.max_tokens !== 'number' ? 'max_tokens: Field required' : body;
 }
 
-async function textOfBody(req: IncomingMessage): Promise<string> {
+async function bytesOf(req: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of req as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function json(res: ServerResponse, status: number, body: unknown): void {

@@ -4,8 +4,8 @@ import { createProvider, misbehaviours } from './provider.ts';
 
 const usage = `Usage: npm run provider -- [--port 11500] [--require-key KEY]
 
-Starts a practice model on 127.0.0.1. It speaks the OpenAI, Anthropic and Ollama APIs, answers by echo, and calls the
-shell tool when a message says "run: COMMAND". With --require-key it answers 401 to any other key.`;
+Starts a practice model on 127.0.0.1. It speaks the OpenAI, Anthropic, Gemini and Ollama APIs, answers by echo, and
+calls the shell tool when a message says "run: COMMAND". With --require-key it answers 401 to any other key.`;
 
 const options = {
   port: { type: 'string', default: '11500' },

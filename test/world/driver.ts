@@ -14,6 +14,7 @@ import { type OpenDoor, openDoors } from '../../appliance/world/door.ts';
 import { type Ground, launch } from '../../appliance/world/launch.ts';
 import { type Mode, openNamespace } from '../../appliance/world/namespace.ts';
 import { checkWalls, type Wall } from '../../appliance/world/walls.ts';
+import { defaultLimits } from '../../proxies/llm/spend/limits.ts';
 import { compileFilter, machineArch } from '../../sandbox/seccomp.ts';
 
 export type Setup = {
@@ -66,9 +67,13 @@ const config: Config = {
   uids: {},
   ordinaryUser: { holdKeys: false },
   providers: {},
-  agents: { main: { egress: [], memoryMb: setup.memoryMb, pids: setup.pids } },
+  models: {},
+  agents: {
+    main: { aliases: {}, limits: defaultLimits, egress: [], memoryMb: setup.memoryMb, pids: setup.pids },
+  },
   approvals: { waitSeconds: 900 },
   tools: { memoryMb: 512, pids: 128, timeoutSeconds: 120, outputKb: 256 },
+  metrics: {},
 };
 const { instance } = homePaths(setup.home);
 const table = withUid(

@@ -6,13 +6,19 @@ import { empty, notice } from '../../view/notice.ts';
 import { mark, type Tone } from '../../view/state.ts';
 import { table } from '../../view/table.ts';
 import { visibleLine } from '../../view/visible.ts';
-import { clockTime, command } from '../../view/words.ts';
+import { clockTime, command, usd } from '../../view/words.ts';
 import { type Exchange, exchangesOf } from '../exchange.ts';
 import type { House } from '../house.ts';
 import type { Env } from '../member.ts';
 
 /** Door to ledger file, in the order of the filter. */
 export const ledgerFiles = { llm: 'traffic.jsonl', egress: 'egress.jsonl', tools: 'tools.jsonl' } as const;
+/** What is read of each: at the llm door pieces of bodies stand between the lines of exchanges. */
+export const tailOptions: Record<keyof typeof ledgerFiles, { kinds?: readonly string[] }> = {
+  llm: { kinds: ['request', 'outcome', 'refusal'] },
+  egress: {},
+  tools: {},
+};
 export type DoorName = keyof typeof ledgerFiles;
 
 /** The last records of one ledger. Throws when it cannot be read. */
@@ -90,6 +96,8 @@ const exchangeTable = (exchanges: Exchange[], nowMs: number): Html =>
       { name: 'What' },
       { name: 'Verdict' },
       { name: 'Reason' },
+      { name: 'Tokens', numeric: true, optional: true },
+      { name: 'USD', numeric: true, optional: true },
       { name: 'ms', numeric: true },
     ],
     exchanges.map((each) => [
@@ -98,7 +106,13 @@ const exchangeTable = (exchanges: Exchange[], nowMs: number): Html =>
       each.door,
       visibleLine(each.what, 300),
       mark(verdicts[each.verdict].tone, verdicts[each.verdict].word),
-      visibleLine(each.why, 300),
+      each.hops.length === 0
+        ? visibleLine(each.why, 300)
+        : html`${visibleLine(each.why, 300)}<details><summary>${each.hops.length} hops</summary><ol>${each.hops.map((hop) => html`<li>${visibleLine(hop, 200)}</li>`)}</ol></details>`,
+      each.tokens.in === null && each.tokens.out === null
+        ? ''
+        : `${each.tokens.in ?? 0} / ${each.tokens.out ?? 0}`,
+      usd(each.costUsd),
       each.ms === null ? '' : Math.round(each.ms),
     ]),
   )}`;

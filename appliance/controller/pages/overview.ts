@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { Inbox } from '../../approvals/inbox.ts';
+import type { ModelsStanding } from '../../models/standing.ts';
 import type { Html } from '../../view/html.ts';
 import { empty, notice } from '../../view/notice.ts';
 import { mark, type Tone } from '../../view/state.ts';
@@ -15,8 +16,9 @@ import type { Launcher, Status } from '../launcher.ts';
 import { byItself, type Env } from '../member.ts';
 import { type Standing, sentence, standing } from '../standing.ts';
 import { askedCard } from './asked.ts';
+import { modelNotices, spendTable } from './spend.ts';
 
-export type Provider = { name: string; kind: string; hasKey: boolean };
+export type Provider = { name: string; kind: string; hasKey: boolean; login: boolean };
 
 export type OverviewParts = {
   keeper: Keeper;
@@ -25,6 +27,8 @@ export type OverviewParts = {
   house: House;
   decided: LastDecided;
   providers: () => Provider[];
+  /** Undefined when the llm process does not answer. */
+  models: () => Promise<ModelsStanding | undefined>;
   now: () => number;
 };
 
@@ -34,7 +38,7 @@ const seldomSeconds = 10;
 
 export function overviewRoutes(parts: OverviewParts): Hono<Env> {
   return new Hono<Env>().get('/', async (c) => {
-    const now = await standing(parts, parts.now);
+    const [now, models] = await Promise.all([standing(parts, parts.now), parts.models()]);
     // In the address, so that the page that asks again by itself does not fold what somebody reads.
     const open = c.req.query('show') === 'all';
     return c.html(
@@ -51,6 +55,7 @@ export function overviewRoutes(parts: OverviewParts): Hono<Env> {
           open,
           inbox: parts.inbox,
           providers: parts.providers(),
+          models,
           decided: parts.decided.read(),
         }),
       }),
@@ -71,14 +76,16 @@ type View = {
   open: boolean;
   inbox: Inbox;
   providers: Provider[];
+  models: ModelsStanding | undefined;
   decided: Decided | undefined;
 };
 
-function overview({ now, open, inbox, providers, decided }: View): Html {
+function overview({ now, open, inbox, providers, models, decided }: View): Html {
   const { arming, seen, pending, nowMs } = now;
   return html`
 <div class="lede"><h1>${sentence(now)}</h1>
 <p>${whySo(now)}As of <time datetime="${new Date(nowMs).toISOString()}">${clockTime(nowMs, nowMs)}</time>.</p></div>
+${modelNotices(models, nowMs)}
 <section aria-labelledby="waits"><h2 id="waits">Waiting for you</h2>
 ${decided ? html`<p>You said ${decided.answer} to <code>${visibleLine(decided.script, 120)}</code> at ${clockTime(decided.atMs, nowMs)}.</p>` : ''}
 ${
@@ -89,7 +96,7 @@ ${
       )
     : pending.map((each) => askedCard(each, inbox.circumstances(each, arming)))
 }</section>
-${seen.status ? known(seen.status, providers, open, nowMs) : notice(seen.why, 'What runs is not known. KILL and re-arm go to the keeper and work all the same.')}`;
+${seen.status ? known(seen.status, { providers, models }, open, nowMs) : notice(seen.why, 'What runs is not known. KILL and re-arm go to the keeper and work all the same.')}`;
 }
 
 function whySo({ arming, nowMs }: Standing): Html | '' {
@@ -100,7 +107,12 @@ function whySo({ arming, nowMs }: Standing): Html | '' {
   return html`${arming.state === 'killed' ? 'Killed' : 'Closed'}${since}${reason}.${way} `;
 }
 
-const known = (status: Status, providers: Provider[], open: boolean, nowMs: number): Html => html`
+const known = (
+  status: Status,
+  { providers, models }: Pick<View, 'providers' | 'models'>,
+  open: boolean,
+  nowMs: number,
+): Html => html`
 <section aria-labelledby="agents"><h2 id="agents">Agents and their walls</h2>
 ${
   status.worlds.length === 0
@@ -110,7 +122,7 @@ ${
       )
     : status.worlds.map((world) => worldTable(world, open))
 }</section>
-<section aria-labelledby="work"><h2 id="work">Tools and models</h2>${workTable(status, providers)}</section>
+<section aria-labelledby="work"><h2 id="work">Tools and models</h2>${workTable(status, providers)}${spendTable(models, nowMs)}</section>
 <section aria-labelledby="processes"><h2 id="processes">Processes</h2>${processTable(status, open, nowMs)}</section>`;
 
 const worldTones = {
@@ -177,11 +189,12 @@ function workTable({ tools }: Status, providers: Provider[]): Html {
   const toolDetail = [tools.phase, tools.detail]
     .filter((each) => each !== undefined)
     .map((each) => visibleLine(each, 300));
+  const ready = (each: Provider): boolean => each.hasKey || each.login || each.kind === 'ollama';
   const rows = providers.map((each) => [
     visibleLine(each.name),
-    each.hasKey || each.kind === 'ollama' ? mark('good', 'configured') : mark('plain', 'no key'),
-    `speaks ${visibleLine(each.kind)}`,
-    each.hasKey || each.kind === 'ollama'
+    ready(each) ? mark('good', 'configured') : mark('plain', 'no key'),
+    `speaks ${visibleLine(each.kind)}${each.login ? ', by a login' : ''}`,
+    ready(each)
       ? ''
       : html`If it wants one: put it into <code>secrets/llm/</code>, name it in <code>holdfast.yaml</code>, run <code>${command('config apply')}</code>.`,
   ]);

@@ -34,7 +34,7 @@ export function modelSetup(
       'setup',
       `${unreachable}: its key is not used`,
       folded,
-      html`<p>Its provider <b>${of.model.provider}</b> wants the key <code>${inHome(part, `secrets/llm/${of.keyWithheld}`)}</code>. An ordinary user started Holdfast, so every process has that user's own id, and a real key is used only after an explicit yes in ${yaml}:</p>
+      html`<p>Its provider <b>${of.model.provider}</b> wants ${of.keyWithheld === 'login' ? 'a login' : html`the key <code>${inHome(part, `secrets/llm/${of.keyWithheld}`)}</code>`}. An ordinary user started Holdfast, so every process has that user's own id, and a real key is used only after an explicit yes in ${yaml}:</p>
 ${pre('ordinaryUser:\n  holdKeys: true')}
 <p>Then run ${apply}. Or run Holdfast as root, where the key has a user id of its own.</p>
 ${works}`,

@@ -1,26 +1,37 @@
-/** A provider's answer on its way to the agent: checked, decoded where needed, scrubbed, with backpressure. Called by proxy.ts after the dial. */
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
-import { pipeline, type Transform } from 'node:stream';
+/** A provider's answer on its way to the agent: checked, decoded where needed, scrubbed, read for the record, with backpressure. Called by proxy.ts after the dial. */
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
-import type { Dispatcher } from 'undici';
-import type { Secret } from '../../secret.ts';
 import { type Denial, deny } from '../denial.ts';
-import { createScrub } from '../keys/scrub.ts';
-import type { Provider } from '../kinds/kind.ts';
-import { createUsage, type Tokens } from './usage.ts';
+import { createScrub, scrubText } from '../keys/scrub.ts';
+import type { FormatName, Provider } from '../kinds/kind.ts';
+import type { Answer } from '../route/upstream.ts';
+import { cutEvent } from './cut.ts';
+import { createUsageFilter } from './usagefilter.ts';
 
 export type Passed = {
   bytesIn: number;
   firstByteMs?: number;
-  tokens?: Tokens;
   /** The provider sent the key back, and it was masked. */
   keyEchoed?: true;
   /** Why the answer did not come to its end, on whichever side. */
   cut?: unknown;
 };
 
-type Answer = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
+export type Passing = {
+  answer: Answer;
+  res: ServerResponse;
+  format: FormatName;
+  /** What must not reach the agent. */
+  secrets: readonly string[];
+  /** We asked for usage where the agent had not: take it out again. */
+  filterUsage: boolean;
+  /** Sees the decoded, scrubbed bytes. */
+  read(clean: Buffer): void;
+  sinceMs(): number;
+  /** What the agent is told inside a stream that was cut upstream. */
+  sayCut(error: unknown): Denial;
+};
 
 /** Of this connection, not of the answer (RFC 9110, section 7.6.1); a cookie would be state between agent and provider. */
 const stays = new Set([
@@ -43,18 +54,21 @@ const decoders: Record<string, () => Transform> = {
   zstd: createZstdDecompress,
 };
 
-/** What must not be passed on at all. The caller destroys the body. */
-export function judgeAnswer(answer: Answer, provider: Provider): Denial | undefined {
-  if (answer.statusCode >= 300 && answer.statusCode < 400) {
+/** What must not be passed on at all. The caller destroys the answer. */
+export function judgeAnswer(
+  answer: Pick<Answer, 'status' | 'headers'>,
+  provider: Provider,
+): Denial | undefined {
+  if (answer.status >= 300 && answer.status < 400) {
     return deny(
       502,
       'redirect-refused',
-      `the provider ${provider.name} answered with a redirect (${answer.statusCode})`,
+      `the provider ${provider.name} answered with a redirect (${answer.status})`,
       `Only its configured address may be dialled. If it has moved, change its baseUrl (now ${provider.baseUrl}).`,
     );
   }
-  const encoding = encodingOf(answer);
-  if (encoding !== undefined && !decoders[encoding]) {
+  const encoding = encodingOf(answer.headers);
+  if (encoding !== undefined && !Object.hasOwn(decoders, encoding)) {
     return deny(
       502,
       'encoding-refused',
@@ -65,75 +79,130 @@ export function judgeAnswer(answer: Answer, provider: Provider): Denial | undefi
   return undefined;
 }
 
+export const contentTypeOf = (headers: IncomingHttpHeaders): string => String(headers['content-type'] ?? '');
+
+export const isEncoded = (headers: IncomingHttpHeaders): boolean => encodingOf(headers) !== undefined;
+
 /**
  * Streams the answer. Where either side ends early the agent's side is destroyed: a cut upstream is a cut downstream, never an
  * end that looks like a short answer.
  */
-export async function passAnswer(
-  answer: Answer,
-  res: ServerResponse,
-  secret: Secret | undefined,
-  sinceMs: () => number,
-): Promise<Passed> {
-  const passed: Passed = { bytesIn: 0 };
-  const scrub = createScrub(secret?.reveal());
-  const usage = createUsage();
-  try {
-    const decoder = decoders[encodingOf(answer) ?? '']?.();
-    res.writeHead(answer.statusCode, headersOf(answer, secret, decoder !== undefined));
-    res.flushHeaders();
-    // The loop sees what fails; the callback keeps it from being an unhandled fault besides.
-    const source = decoder ? pipeline(answer.body, decoder, () => {}) : answer.body;
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      passed.firstByteMs ??= sinceMs();
-      passed.bytesIn += chunk.length;
-      usage.see(chunk);
-      await write(res, scrub.push(chunk));
-    }
-    await write(res, scrub.end());
-    res.end();
-  } catch (error) {
-    passed.cut = error;
-    res.destroy();
-  }
-  const tokens = usage.tokens();
-  if (tokens) passed.tokens = tokens;
-  if (scrub.found()) passed.keyEchoed = true;
-  return passed;
+export function passAnswer(passing: Passing): Promise<Passed> {
+  const { answer, res, format, secrets, sinceMs } = passing;
+  return new Promise((resolve) => {
+    const passed: Passed = { bytesIn: 0 };
+    const scrub = createScrub(secrets);
+    const filter = passing.filterUsage ? createUsageFilter() : undefined;
+    const decoder = decoders[encodingOf(answer.headers) ?? '']?.();
+    let over = false;
+
+    const finish = (cut?: unknown): void => {
+      if (over) return;
+      over = true;
+      res.off('drain', onDrain);
+      res.off('close', onClose);
+      if (cut !== undefined) {
+        passed.cut = cut;
+        answer.destroy();
+        decoder?.destroy();
+      }
+      if (scrub.found()) passed.keyEchoed = true;
+      resolve(passed);
+    };
+    const onClose = (): void => {
+      if (!res.writableFinished) finish(new Gone());
+    };
+    const onDrain = (): void => {
+      if (decoder) decoder.resume();
+      else answer.resume();
+    };
+
+    /** Scrubbed; seen for the record; then on to the agent. False when the agent wants no more for now. */
+    const deliver = (clean: Buffer): boolean => {
+      passing.read(clean);
+      const out = filter ? filter.push(clean) : clean;
+      return out.length === 0 || res.write(out);
+    };
+    const guarded = (chunk: Buffer): boolean => {
+      if (over) return true;
+      try {
+        passed.bytesIn += chunk.length;
+        return deliver(scrub.push(chunk));
+      } catch (error) {
+        cut(error);
+        return true;
+      }
+    };
+    const end = (): void => {
+      if (over) return;
+      try {
+        deliver(scrub.end());
+        const rest = filter?.end();
+        if (rest && rest.length > 0) res.write(rest);
+        res.end();
+        finish();
+      } catch (error) {
+        cut(error);
+      }
+    };
+    /** Never an end that looks like one: the error in the stream's own words, then the connection goes. */
+    const cut = (error: unknown): void => {
+      if (over) return;
+      finish(error);
+      if (res.destroyed) return;
+      const event = isEventful(answer.headers)
+        ? cutEvent(format, contentTypeOf(answer.headers), passing.sayCut(error))
+        : undefined;
+      if (event) res.write(event, () => res.destroy());
+      else res.destroy();
+    };
+
+    res.on('drain', onDrain);
+    res.on('close', onClose);
+    if (res.destroyed) return finish(new Gone());
+    res.writeHead(answer.status, headersOf(answer.headers, passing, decoder !== undefined));
+    if (answer.peek().length === 0) res.flushHeaders();
+    decoder?.on('data', (chunk: Buffer) => {
+      if (!guarded(chunk)) decoder.pause();
+    });
+    decoder?.on('end', end);
+    decoder?.on('error', cut);
+    answer.flow({
+      data(chunk) {
+        passed.firstByteMs ??= sinceMs();
+        return decoder ? decoder.write(chunk) : guarded(chunk);
+      },
+      end: () => (decoder ? decoder.end() : end()),
+      error: cut,
+    });
+    decoder?.on('drain', () => answer.resume());
+  });
 }
 
-/** Resolves when more may be written; rejects when the agent is gone. */
-async function write(res: ServerResponse, bytes: Buffer): Promise<void> {
-  if (bytes.length === 0) return;
-  if (res.destroyed) throw new Error('the agent is gone');
-  if (res.write(bytes)) return;
-  const closed = new AbortController();
-  const onClose = (): void => closed.abort();
-  res.once('close', onClose);
-  try {
-    await once(res, 'drain', { signal: closed.signal });
-  } finally {
-    res.off('close', onClose);
-  }
+/** The agent went away before the answer's end. */
+class Gone extends Error {
+  readonly code = 'agent-gone';
 }
 
-function encodingOf(answer: Answer): string | undefined {
-  const encoding = String(answer.headers['content-encoding'] ?? 'identity').toLowerCase();
+const isEventful = (headers: IncomingHttpHeaders): boolean => headers['content-length'] === undefined;
+
+function encodingOf(headers: IncomingHttpHeaders): string | undefined {
+  const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
   return encoding === 'identity' ? undefined : encoding;
 }
 
 function headersOf(
-  answer: Answer,
-  secret: Secret | undefined,
+  headers: IncomingHttpHeaders,
+  { secrets, filterUsage }: Passing,
   decoded: boolean,
 ): NodeJS.Dict<string | string[]> {
-  const key = secret?.reveal();
-  const scrubbed = (value: string): string => (key ? value.replaceAll(key, '*'.repeat(key.length)) : value);
-  return Object.fromEntries(
-    Object.entries(answer.headers).flatMap(([name, value]) => {
-      if (value === undefined || stays.has(name)) return [];
-      if (decoded && (name === 'content-encoding' || name === 'content-length')) return [];
-      return [[name, Array.isArray(value) ? value.map(scrubbed) : scrubbed(value)]];
-    }),
-  );
+  const scrubbed = (value: string): string => scrubText(secrets, value);
+  const passed: NodeJS.Dict<string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || stays.has(name)) continue;
+    if (decoded && name === 'content-encoding') continue;
+    if ((decoded || filterUsage) && name === 'content-length') continue;
+    passed[name] = Array.isArray(value) ? value.map(scrubbed) : scrubbed(value);
+  }
+  return passed;
 }

@@ -1,110 +1,109 @@
-/** The model vendor is not a way out: judges a request body before it is forwarded. Called by proxy.ts; nothing is dialled for a body refused here. */
-import { type Denial, deny, quoted } from '../denial.ts';
-import type { BodyRules, Kind } from '../kinds/kind.ts';
+/** Reads a request body while it streams in, and says whether it may be asked and where its pieces lie. Called by intake.ts; never keeps the body. */
+import type { Denial } from '../denial.ts';
+import { formats } from '../kinds/formats.ts';
+import type { FormatName, Kind } from '../kinds/kind.ts';
+import { grammarOf } from './grammar.ts';
+import { createJson } from './json.ts';
+import { Judge } from './judge.ts';
+import { scanForm } from './multipart.ts';
+import { modelRefused, twoModels } from './refusals.ts';
 
-/** Fields that every API documents and that make the provider fetch, run or keep something. Null, false and [] switch them off. */
-const reaching: Record<string, string> = {
-  web_search_options: 'web_search_options makes the provider search the web',
-  mcp_servers: 'mcp_servers makes the provider call remote tools',
-  container: 'container makes the provider run code',
-  store: 'store keeps the conversation at the provider',
+/** Byte offsets in the whole body, `to` exclusive. */
+export type Span = { from: number; to: number };
+
+export type Scanned = {
+  /** Null where the format has it in the path and the body does not repeat it. */
+  model: string | null;
+  /** Of the JSON string with its quotes; in a form of the field's bytes. */
+  modelSpan: Span | null;
+  /** Where a Gemini body repeats the model of its path, as `models/NAME`. */
+  innerModels: Span[];
+  /** Gemini says it in the path. */
+  stream: boolean;
+  /** The most that the body allows, for all answers together. */
+  maxOutputTokens: number | null;
+  /** stream_options.include_usage is true. */
+  asksUsage: boolean;
+  /** Content-addressable pieces, in order, none in another. */
+  parts: Span[];
+  shape: 'json' | 'multipart';
+  /** Values: top-level `user`, or metadata.user_id (anthropic). */
+  userSpan: Span | null;
+  metadataSpan: Span | null;
+  streamOptionsSpan: Span | null;
+  streamOptionsEmpty: boolean;
+  includeUsageSpan: Span | null;
+  storeSpan: Span | null;
+  /** Bytes of inline attachments, which are fewer tokens than so much text. */
+  attachedBytes: number;
+  /** Right after the body's first `{`. */
+  open: number;
+  /** The object has no members. */
+  empty: boolean;
 };
 
-const inlineHint = 'Send the bytes inline (base64 or a data: URL): the agent fetches by its egress door.';
-const toolHint =
-  'Offer the tool as a function and run it here: the tools door and the egress door are for that.';
+/** Undefined is yes. Where no judge is given, URLs are refused. */
+export type UrlJudge = (url: string) => Denial | undefined;
 
-/** As Go compares keys: `ſ` is an s and the Kelvin sign a k, so a key in disguise is seen. */
-const fold = (key: string): string => key.toUpperCase().toLowerCase();
+export type ScanOptions = {
+  kind: Kind;
+  contentType: string | undefined;
+  judgeUrl?: UrlJudge;
+  /** The model of the path: a body that repeats it must agree. */
+  model?: string | null;
+};
 
-const off = (value: unknown): boolean =>
-  value === null || value === undefined || value === false || (Array.isArray(value) && value.length === 0);
+export type Scan = { push(chunk: Buffer): Denial | undefined; end(): Scanned | Denial };
 
-/** Returns the first reason to refuse, or undefined. `provider` is who would answer, `rules` those of the format spoken. */
-export function scan(json: Record<string, unknown>, rules: BodyRules, provider: Kind): Denial | undefined {
-  for (const [field, value] of Object.entries(json)) {
-    if (!rules.fields.has(field)) {
-      return deny(
-        403,
-        'field-not-listed',
-        `the field ${quoted(field)} is not on this door's list`,
-        'Leave it out: a field that the door does not know may make the provider act by itself.',
-      );
-    }
-    const reason = reaching[field];
-    if (reason && !off(value)) return deny(403, 'provider-executed', reason, toolHint);
-  }
-  if (typeof json.model !== 'string' || json.model === '') {
-    return deny(400, 'no-model', 'the body names no model', 'Set "model" to a name from the model list.');
-  }
-  const modelReason = provider.modelReachesOut(json.model);
-  if (modelReason) return deny(403, 'model-reaches-out', modelReason, 'Choose another model.');
-  const content = { messages: json.messages, system: json.system, prediction: json.prediction };
-  return scanTools(json.tools, rules) ?? scanContent(content, rules);
+/** The first denial is final. */
+export function createScan(format: FormatName, options: ScanOptions): Scan {
+  const inner = formats[format].form ? scanForm(format, options) : scanJson(format, options);
+  let refused: Denial | undefined;
+  return {
+    push(chunk) {
+      refused ??= inner.push(chunk);
+      return refused;
+    },
+    end() {
+      if (refused) return refused;
+      const scanned = inner.end();
+      if ('allow' in scanned) refused = scanned;
+      return scanned;
+    },
+  };
 }
 
-function scanTools(tools: unknown, rules: BodyRules): Denial | undefined {
-  if (off(tools)) return undefined;
-  const malformed = deny(400, 'cannot-scan', 'tools is not a list of objects', 'Send tools as the API says.');
-  if (!Array.isArray(tools)) return malformed;
-  for (const tool of tools) {
-    if (typeof tool !== 'object' || tool === null) return malformed;
-    const types = Object.entries(tool).flatMap(([key, value]) => (fold(key) === 'type' ? [value] : []));
-    for (const type of types.length === 0 ? [null] : types) {
-      if (rules.toolTypes.has(type)) continue;
-      const name = type === null ? 'no type' : `type ${quoted(String(type))}`;
-      return deny(403, 'provider-executed', `a tool with ${name} may run at the provider`, toolHint);
-    }
-  }
-  return undefined;
-}
-
-/** Every place that a provider reads for content. body.ts has bounded the depth. */
-function scanContent(value: unknown, rules: BodyRules, under = ''): Denial | undefined {
-  if (Array.isArray(value)) {
-    for (const each of value) {
-      const denial = scanContent(each, rules, under);
+function scanJson(name: FormatName, { kind, judgeUrl, model }: ScanOptions): Scan {
+  const grammar = grammarOf(name);
+  const judge = new Judge(grammar, judgeUrl);
+  const json = createJson(judge);
+  return {
+    push: json.push,
+    end() {
+      const denial = json.end() ?? modelRefused(judge.found.model, grammar.format.model === 'required', kind);
       if (denial) return denial;
-    }
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const object = value as Record<string, unknown>;
-  if ((under === 'content' || under === 'system') && !rules.parts.has(String(object.type))) {
-    return deny(
-      403,
-      'part-not-listed',
-      `content of type ${quoted(String(object.type))} is not on this door's list`,
-      `Known here: ${[...rules.parts].join(', ')}.`,
-    );
-  }
-  for (const [key, inner] of Object.entries(object)) {
-    if (rules.opaque.has(key) && !(key === 'input' && object.type !== 'tool_use')) continue;
-    const denial = scanEntry(fold(key), inner) ?? scanContent(inner, rules, key);
-    if (denial) return denial;
-  }
-  return undefined;
-}
-
-function scanEntry(key: string, value: unknown): Denial | undefined {
-  if (/ur[li]$/.test(key) && typeof value === 'string' && !/^data:/i.test(value)) {
-    return deny(403, 'url-content', `${quoted(key)} would make the provider fetch a URL`, inlineHint);
-  }
-  if (key === 'images' && Array.isArray(value) && value.some((each) => /^\s*https?:/i.test(String(each)))) {
-    return deny(403, 'url-content', 'images would make the provider fetch a URL', inlineHint);
-  }
-  if (/file_?id$/.test(key) && !off(value)) {
-    return deny(403, 'stored-object', 'a file id names an object stored at the provider', inlineHint);
-  }
-  const inside = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  if (key === 'audio' && inside && 'id' in inside) {
-    return deny(403, 'stored-object', 'audio.id names an object stored at the provider', inlineHint);
-  }
-  if (key === 'source' && inside && !Array.isArray(inside)) {
-    const type = String(inside.type);
-    if (!['base64', 'text', 'content'].includes(type)) {
-      return deny(403, 'url-content', `a source of type ${quoted(type)} is not inline`, inlineHint);
-    }
-  }
-  return undefined;
+      const { found } = judge;
+      const repeated = found.innerModels.map((each) => each.name.replace(/^models\//, ''));
+      if (repeated.some((each) => each !== model)) return twoModels;
+      return {
+        model: found.model ?? repeated[0] ?? null,
+        modelSpan: found.modelSpan,
+        innerModels: found.innerModels.map(({ span }) => span),
+        stream: found.stream ?? grammar.format.streams === true,
+        maxOutputTokens: found.maxTokens === null ? null : found.maxTokens * found.answers,
+        asksUsage: found.asksUsage,
+        parts: found.parts,
+        shape: 'json',
+        userSpan: found.user,
+        metadataSpan: found.metadata,
+        streamOptionsSpan: found.streamOptions,
+        streamOptionsEmpty: found.streamOptionsEmpty,
+        includeUsageSpan: found.includeUsage,
+        storeSpan: found.store,
+        attachedBytes: found.attachedBytes,
+        open: found.open,
+        empty: found.empty,
+      };
+    },
+  };
 }

@@ -1,8 +1,9 @@
 /** Which key may be placed into which request: a key is bound to its provider's exact origin, method and path. Called by proxy.ts right before the record and the dial. */
 import type { Secret } from '../../secret.ts';
 import { type Denial, deny } from '../denial.ts';
-import type { Provider } from '../kinds/kind.ts';
+import type { Provider, Route } from '../kinds/kind.ts';
 import { kinds, type Target, upstreamPath } from '../kinds/paths.ts';
+import type { Certificates } from '../route/upstream.ts';
 
 /**
  * The only request headers that go on. A list of what passes, not of what is stripped: besides every credential
@@ -21,61 +22,109 @@ const passes = new Set([
 /** SDK names and versions; providers use them for support. */
 const passesPrefix = 'x-stainless-';
 
-type Placed = { headers: Record<string, string>; secret: Secret | undefined };
-
-export type Keyring = {
-  /** The headers to send, with the key in its place. Client credentials are not in them. */
-  place(method: string, target: Target, client: NodeJS.Dict<string | string[]>): Placed | Denial;
+export type Placed = {
+  headers: Record<string, string>;
+  secret: Secret | undefined;
+  certificates: Certificates;
 };
 
-type KeyringParts = {
+export type Keyring = {
+  /**
+   * The headers to send, with the key in its place. Client credentials are not in them. `contentType` is what the scan read
+   * the body as. Only a login that must be refreshed makes it wait.
+   */
+  place(
+    target: Target,
+    client: NodeJS.Dict<string | string[]>,
+    contentType: string | null,
+  ): Placed | Denial | Promise<Placed | Denial>;
+};
+
+export type KeyringParts = {
   providers: readonly Provider[];
   secret: (name: string) => Secret | undefined;
+  /** The access token of a provider that holds a login instead of a key. */
+  login: (provider: Provider) => Promise<Secret | Denial>;
   /** False after a kill, and in ordinary-user mode without the owner's explicit yes. */
   keysHeld: boolean;
 };
 
-export function createKeyring({ providers, secret, keysHeld }: KeyringParts): Keyring {
-  const bound = new Set(
-    providers.flatMap((provider) =>
-      kinds[provider.kind].routes.map((route) =>
-        binding(provider, route.method, new URL(provider.baseUrl).origin, upstreamPath(provider, route)),
-      ),
-    ),
+export function createKeyring({ providers, secret, login, keysHeld }: KeyringParts): Keyring {
+  const bound = providers.flatMap((provider) =>
+    kinds[provider.kind].routes.map((route) => binding(provider, route)),
   );
+
+  /** What a provider's TLS needs besides the key. All of it lies in secrets/llm/. */
+  const certificatesOf = (provider: Provider): Certificates | Denial => {
+    const found: Certificates = {};
+    for (const [what, file] of [
+      ['ca', provider.caFile],
+      ['cert', provider.certFile],
+      ['key', provider.keyFile],
+    ] as const) {
+      if (file === undefined) continue;
+      if (!keysHeld) return keysNotHeld(provider);
+      const pem = secret(file);
+      if (!pem) return keyMissing(provider, file);
+      found[what] = pem;
+    }
+    return found;
+  };
+
   return {
-    place(method, target, client) {
+    place(target, client, contentType) {
       const { provider, route } = target;
       const headers: Record<string, string> = { ...route.defaults };
       for (const [name, value] of Object.entries(client)) {
         if (typeof value === 'string' && (passes.has(name) || name.startsWith(passesPrefix)))
           headers[name] = value;
       }
-      // Whatever the client called it, what was scanned is JSON in UTF-8: another charset would be another text.
-      if (method === 'POST') headers['content-type'] = 'application/json';
+      if (contentType !== null) headers['content-type'] = contentType;
       // Scrubbing reads the bytes, and a compressed error is no use to the record.
       headers['accept-encoding'] = 'identity';
-      if (provider.key === undefined) return { headers, secret: undefined };
-      if (!bound.has(binding(provider, method, target.origin, target.path))) {
-        return deny(
-          500,
-          'key-not-bound',
-          `the key of ${provider.name} is not bound to this address`,
-          'This is a fault of Holdfast.',
-        );
-      }
+      const certificates = certificatesOf(provider);
+      if ('allow' in certificates) return certificates;
+      if (provider.key === undefined && provider.login === undefined)
+        return { headers, secret: undefined, certificates };
+      if (!bound.some((each) => each(target))) return keyNotBound(provider);
       if (!keysHeld) return keysNotHeld(provider);
-      const key = secret(provider.key);
-      if (!key) return keyMissing(provider);
-      if (!/^[\x21-\x7e]+$/.test(key.reveal())) return keyMalformed(provider);
-      headers[route.keyIn] = route.keyIn === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
-      return { headers, secret: key };
+
+      const withKey = (key: Secret): Placed | Denial => {
+        if (!/^[\x21-\x7e]+$/.test(key.reveal())) return keyMalformed(provider);
+        headers[route.keyIn] = route.keyIn === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
+        return { headers, secret: key, certificates };
+      };
+      if (provider.login) {
+        return login(provider).then((token) => ('allow' in token ? token : withKey(token)));
+      }
+      const key = secret(provider.key ?? '');
+      return key ? withKey(key) : keyMissing(provider, provider.key ?? '');
     },
   };
 }
 
-const binding = (provider: Provider, method: string, origin: string, path: string): string =>
-  [provider.name, method, origin, path].join(' ');
+/** Is this target exactly one of the route's: provider, method, origin and path? A model's name is the one part that varies. */
+function binding(provider: Provider, route: Route): (target: Target) => boolean {
+  const { origin } = new URL(provider.baseUrl);
+  const [before = '', after] = upstreamPath(provider, route).split('{model}');
+  return (target) => {
+    if (target.provider.name !== provider.name || target.origin !== origin) return false;
+    if (target.route.method !== route.method) return false;
+    if (after === undefined) return target.path === before;
+    const model = target.path.slice(before.length, target.path.length - after.length);
+    return (
+      target.path === before + model + after && /^[\w.:@~%-]{1,300}$/.test(model) && !/^\.+$/.test(model)
+    );
+  };
+}
+
+const keyNotBound = (provider: Provider): Denial =>
+  deny(
+    500,
+    'key-not-bound',
+    `the key of ${provider.name} is not bound to this address`,
+    'This is a fault of Holdfast.',
+  );
 
 const keysNotHeld = (provider: Provider): Denial =>
   deny(
@@ -85,12 +134,12 @@ const keysNotHeld = (provider: Provider): Denial =>
     'Started as an ordinary user, Holdfast takes real keys only with `ordinaryUser: { holdKeys: true }` in holdfast.yaml; a killed box gets its keys back when it is re-armed.',
   );
 
-const keyMissing = (provider: Provider): Denial =>
+const keyMissing = (provider: Provider, file: string): Denial =>
   deny(
     503,
     'key-missing',
     `the key file of ${provider.name} is missing or empty`,
-    `Put the key into secrets/llm/${provider.key} in the home folder (mode 0600) and start again.`,
+    `Put it into secrets/llm/${file} in the home folder (mode 0600) and start again.`,
   );
 
 const keyMalformed = (provider: Provider): Denial =>

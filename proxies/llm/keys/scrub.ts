@@ -1,9 +1,10 @@
-/** Takes a literal echo of a key out of a response as it streams. Best effort: an encoded echo passes. Used by proxy.ts and by nobody else. */
+/** Takes echoes of keys out of an answer as it streams. Best effort against a provider that errs; one that means harm has ways which nobody lists. Used by pass.ts, and for headers. */
+import { createEcho, type Echo } from './echo.ts';
 
 export type Scrub = {
-  /** What may go on now. Only a tail that could still become the key is held back. */
+  /** What may go on now. Only a tail that could still become an echo is held back. */
   push(chunk: Buffer): Buffer;
-  /** What was held back: the stream has ended and it did not become the key. */
+  /** What was held back: the stream has ended and it did not become one. */
   end(): Buffer;
   found(): boolean;
 };
@@ -12,42 +13,77 @@ const star = 0x2a;
 /** Masking a shorter word would damage ordinary answers; no provider hands out such a key. */
 const minKeyLength = 8;
 
-/** Masks with stars of the same length, so that content-length and JSON stay true. */
-export function createScrub(key: string | undefined): Scrub {
-  const needle = Buffer.from(key ?? '');
-  let held = Buffer.alloc(0);
-  let found = false;
-  if (needle.length < minKeyLength) {
-    return { push: (chunk) => chunk, end: () => held, found: () => found };
+const none = Buffer.alloc(0);
+
+/** By the keys: to make one costs more than to use it on a whole answer. */
+const echoes = new Map<string, Echo>();
+/** A keyring has some; a login's token changes by the hour. */
+const maxEchoes = 64;
+
+function echoOf(keys: readonly string[]): Echo | undefined {
+  const long = keys.filter((key) => key.length >= minKeyLength);
+  if (long.length === 0) return undefined;
+  const name = long.join('\0');
+  let echo = echoes.get(name);
+  if (echo === undefined) {
+    echo = createEcho(long);
+    const oldest = echoes.keys().next().value;
+    if (echoes.size >= maxEchoes && oldest !== undefined) echoes.delete(oldest);
+    echoes.set(name, echo);
   }
+  return echo;
+}
+
+/** Masks with stars of the same length, so that content-length and JSON stay true. */
+export function createScrub(keys: readonly string[]): Scrub {
+  const echo = echoOf(keys);
+  /** As it came, and as it goes on: an echo that is masked may overlap one that is not whole yet. */
+  let held = none;
+  let masked = none;
+  let found = false;
+  if (echo === undefined) return { push: (chunk) => chunk, end: () => none, found: () => false };
+
+  const scan = (chunk: Buffer, final: boolean): Buffer => {
+    const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+    let out = held.length === 0 ? chunk : Buffer.concat([masked, chunk]);
+    const text = bytes.toString('latin1');
+    for (const [from, to] of echoesIn(echo, text, final)) {
+      if (out === chunk) out = Buffer.from(chunk);
+      out.fill(star, from, to);
+      found = true;
+    }
+    const open = final ? text.length : echo.openFrom(text);
+    // Copies: a chunk's memory may be used again.
+    held = open === text.length ? none : Buffer.from(bytes.subarray(open));
+    masked = open === text.length ? none : Buffer.from(out.subarray(open));
+    return open === text.length ? out : out.subarray(0, open);
+  };
   return {
-    push(chunk) {
-      const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-      let out = bytes;
-      let from = 0;
-      for (let at = bytes.indexOf(needle); at !== -1; at = bytes.indexOf(needle, from)) {
-        if (out === bytes) out = Buffer.from(bytes);
-        out.fill(star, at, at + needle.length);
-        found = true;
-        from = at + needle.length;
-      }
-      const keep = tail(bytes, from, needle);
-      held = Buffer.from(bytes.subarray(bytes.length - keep));
-      return out.subarray(0, bytes.length - keep);
-    },
-    end() {
-      const rest = held;
-      held = Buffer.alloc(0);
-      return rest;
-    },
+    push: (chunk) => scan(chunk, false),
+    end: () => scan(none, true),
     found: () => found,
   };
 }
 
-/** The length of the longest end of `bytes`, not reaching before `from`, that is a beginning of `needle`. */
-function tail(bytes: Buffer, from: number, needle: Buffer): number {
-  for (let keep = Math.min(needle.length - 1, bytes.length - from); keep > 0; keep--) {
-    if (bytes.compare(needle, 0, keep, bytes.length - keep) === 0) return keep;
+/** For a header's value, which comes whole. */
+export function scrubText(keys: readonly string[], text: string): string {
+  const echo = echoOf(keys);
+  if (echo === undefined) return text;
+  let scrubbed = text;
+  for (const [from, to] of echoesIn(echo, text, true)) {
+    scrubbed = scrubbed.slice(0, from) + '*'.repeat(to - from) + scrubbed.slice(to);
   }
-  return 0;
+  return scrubbed;
+}
+
+/** Overlapping ones too: of two that share a part, neither may stay. */
+function echoesIn(echo: Echo, text: string, final: boolean): [number, number][] {
+  const found: [number, number][] = [];
+  echo.anchor.lastIndex = 0;
+  for (let at = echo.anchor.exec(text); at !== null; at = echo.anchor.exec(text)) {
+    const end = echo.endAt(text, at.index, final);
+    if (typeof end === 'number') found.push([at.index, end]);
+    echo.anchor.lastIndex = at.index + 1;
+  }
+  return found;
 }

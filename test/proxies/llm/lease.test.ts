@@ -134,7 +134,7 @@ test('two agents share no upstream connection, and one agent keeps its own', asy
   assert.deepEqual([main.lines[0]?.agent, scout.lines[0]?.agent], ['main', 'scout']);
 });
 
-test('an agent may hold 64 MiB of requests here, and another agent does not feel it', async (t) => {
+test('an agent may have 128 MiB of requests under way here, and another agent does not feel it', async (t) => {
   const held: (() => void)[] = [];
   const record = (line: Line): Promise<void> =>
     new Promise((resolve) => {
@@ -144,8 +144,8 @@ test('an agent may hold 64 MiB of requests here, and another agent does not feel
   const { configured, rig } = await startBoth(t, 'openai', { record });
   const other = await startDoor(t, { agent: 'scout', providers: [configured] });
   const big = JSON.stringify(chatBody('x'.repeat(30 * 1024 * 1024)));
-  const under = [post(rig.url + chat, big), post(rig.url + chat, big)];
-  await until(() => held.length === 2, 10_000);
+  const under = [1, 2, 3, 4].map(() => post(rig.url + chat, big));
+  await until(() => held.length === 4, 20_000);
   const refused = await post(rig.url + chat, big);
   assert.equal(refused.status, 429);
   assert.match(await refused.text(), /too-much-at-once/);
@@ -155,9 +155,9 @@ test('an agent may hold 64 MiB of requests here, and another agent does not feel
     assert.equal(answer.status, 200);
     await answer.body?.cancel();
   }
-  await rig.line('outcome', 2);
+  await rig.line('outcome', 4);
   const after = post(rig.url + chat, big);
-  await until(() => held.length === 3, 10_000);
-  held[2]?.();
+  await until(() => held.length === 5, 10_000);
+  held[4]?.();
   assert.equal((await after).status, 200);
 });

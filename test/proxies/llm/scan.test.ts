@@ -1,139 +1,286 @@
-/** What a body may ask of a vendor: one table of what passes and one of what does not. */
+/** What a body may ask of a vendor: one table of what passes and one of what does not, and where the pieces lie. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { scan } from '../../../proxies/llm/asked/scan.ts';
-import type { KindName } from '../../../proxies/llm/kinds/kind.ts';
+import fc from 'fast-check';
+import { createScan, type Scanned, type ScanOptions } from '../../../proxies/llm/asked/scan.ts';
+import { type Denial, deny } from '../../../proxies/llm/denial.ts';
+import type { FormatName } from '../../../proxies/llm/kinds/kind.ts';
 import { kinds } from '../../../proxies/llm/kinds/paths.ts';
+import {
+  asks,
+  type Body,
+  chat,
+  claude,
+  gemini,
+  ollama,
+  parts,
+  passing,
+  png,
+  refused,
+  responses,
+  says,
+  url,
+} from './bodies.ts';
 
-type Body = Record<string, unknown>;
+const no = undefined;
 
-const ruleOf = (speaks: KindName, body: Body, provider: KindName = speaks): string =>
-  scan({ model: 'm', messages: [], ...body }, kinds[speaks].body, kinds[provider])?.rule ?? 'passes';
+function scan(
+  format: FormatName,
+  body: Body | string,
+  options: Partial<ScanOptions> = {},
+  cuts: number[] = [],
+): Scanned | Denial {
+  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  const scanning = createScan(format, { kind: kinds.openai, contentType: no, model: 'm', ...options });
+  let from = 0;
+  for (const to of [...[...cuts].sort((a, b) => a - b), bytes.length]) {
+    const denial = scanning.push(bytes.subarray(from, to));
+    if (denial) return denial;
+    from = to;
+  }
+  return scanning.end();
+}
 
-const says = (content: unknown, more: Body = {}): Body => ({
-  messages: [{ role: 'user', content, ...more }],
-});
-const tool = (type: unknown): Body => ({ tools: [{ type, function: { name: 'x' } }] });
-const png = 'data:image/png;base64,iVBORw0KGgo=';
+const inPath = (format: FormatName): boolean => format.startsWith('gemini');
+const complete = (format: FormatName, body: Body): Body => (inPath(format) ? body : { model: 'm', ...body });
 
-const passing: [KindName, Body][] = [
-  ['openai', says('look at https://example.com and file_id 7')],
-  ['openai', says([{ type: 'text', text: 'https://example.com' }])],
-  ['openai', says([{ type: 'image_url', image_url: { url: png, detail: 'low' } }])],
-  [
-    'openai',
-    says([{ type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA==' } }]),
-  ],
-  ['openai', says([{ type: 'input_audio', input_audio: { data: 'AA==', format: 'wav' } }])],
-  ['openai', tool('function')],
-  ['openai', tool('custom')],
-  ['openai', { tools: [], web_search_options: null, store: false }],
-  ['openai', { tools: null }],
-  [
-    'openai',
-    { tools: [{ type: 'function', function: { parameters: { properties: { url: { type: 'x' } } } } }] },
-  ],
-  // What the SDK returns is what agents send back.
-  [
-    'openai',
-    { messages: [{ role: 'assistant', content: null, refusal: null, audio: null, annotations: [] }] },
-  ],
-  [
-    'openai',
-    { messages: [{ role: 'assistant', tool_calls: [{ function: { arguments: '{"url":"http://x"}' } }] }] },
-  ],
-  ['anthropic', says([{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA==' } }])],
-  ['anthropic', says([{ type: 'document', source: { type: 'text', media_type: 'text/plain', data: 'x' } }])],
-  ['anthropic', says([{ type: 'search_result', source: 'https://a.example', title: 't', content: [] }])],
-  [
-    'anthropic',
-    { messages: [{ role: 'assistant', content: [{ type: 'tool_use', input: { url: 'http://x' } }] }] },
-  ],
-  ['anthropic', says([{ type: 'tool_result', tool_use_id: 't', content: [{ type: 'text', text: 'x' }] }])],
-  ['anthropic', { system: [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }] }],
-  ['anthropic', { tools: [{ name: 'shell', input_schema: { properties: { file_id: {} } } }] }],
-  ['anthropic', { tools: [{ type: 'custom', name: 'shell' }], thinking: { type: 'adaptive' } }],
-  ['ollama', says('hi', { images: ['iVBORw0KGgo='] })],
-  ['ollama', { ...tool('function'), options: { num_ctx: 8192 }, think: true, keep_alive: '5m' }],
-  [
-    'ollama',
-    { messages: [{ role: 'assistant', tool_calls: [{ function: { arguments: { url: 'http://x' } } }] }] },
-  ],
-];
+function ruleOf(format: FormatName, body: Body, options: Partial<ScanOptions> = {}): string {
+  const scanned = scan(format, complete(format, body), options);
+  return 'allow' in scanned ? scanned.rule : 'passes';
+}
 
 test('an ordinary conversation passes', () => {
-  for (const [speaks, body] of passing) assert.equal(ruleOf(speaks, body), 'passes', JSON.stringify(body));
+  for (const [format, body] of passing)
+    assert.equal(ruleOf(format, body), 'passes', `${format} ${JSON.stringify(body)}`);
 });
 
-const refused: [string, KindName, Body][] = [
-  ['provider-executed', 'openai', { web_search_options: {} }],
-  ['provider-executed', 'openai', { store: true }],
-  ['provider-executed', 'openai', tool('web_search')],
-  ['provider-executed', 'openai', tool('mcp')],
-  ['provider-executed', 'openai', tool('code_interpreter')],
-  ['provider-executed', 'openai', tool(undefined)],
-  ['provider-executed', 'openai', tool(['function'])],
-  ['provider-executed', 'openai', { tools: [{ type: 'function', Type: 'web_search' }] }],
-  ['cannot-scan', 'openai', { tools: { 0: { type: 'web_search' } } }],
-  ['cannot-scan', 'openai', { tools: ['web_search'] }],
-  ['field-not-listed', 'openai', { plugins: [{ id: 'web' }] }],
-  ['field-not-listed', 'openai', { search_parameters: { mode: 'on' } }],
-  ['field-not-listed', 'openai', { enable_search: true }],
-  ['field-not-listed', 'openai', { previous_response_id: 'resp_1' }],
-  ['field-not-listed', 'openai', { MODEL: 'x' }],
-  ['field-not-listed', 'openai', { tool\u017f: [{ type: 'web_search' }] }],
-  ['model-reaches-out', 'openai', { model: 'gpt-4o-search-preview' }],
-  ['model-reaches-out', 'openai', { model: 'gpt-5-search-api-2025-10-14' }],
-  ['model-reaches-out', 'openai', { model: 'openai/gpt-4o:online' }],
-  ['no-model', 'openai', { model: '' }],
-  ['no-model', 'openai', { model: ['m'] }],
-  ['url-content', 'openai', says([{ type: 'image_url', image_url: { url: 'https://a.example/x.png' } }])],
-  ['url-content', 'openai', says([{ type: 'image_url', image_url: 'http://a.example/x.png' }])],
-  ['url-content', 'openai', says([{ type: 'text', text: 'x', IMAGE_URL: { URL: 'http://a.example' } }])],
-  ['url-content', 'openai', says([{ type: 'image_url', image_url: { url: ' data:,x' } }])],
-  ['url-content', 'openai', says([{ type: 'image_url', image_url: { url: 'file:///etc/passwd' } }])],
-  ['part-not-listed', 'openai', says([{ type: 'video_url', video_url: { url: 'https://a.example' } }])],
-  ['part-not-listed', 'openai', says([{ image_url: { url: png } }])],
-  ['stored-object', 'openai', says([{ type: 'file', file: { file_id: 'file-1' } }])],
-  ['stored-object', 'openai', { messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] }],
-  ['provider-executed', 'anthropic', { tools: [{ type: 'web_search_20250305', name: 'web_search' }] }],
-  ['provider-executed', 'anthropic', { tools: [{ type: 'code_execution_20250825', name: 'x' }] }],
-  ['provider-executed', 'anthropic', { tools: [{ type: 'web_fetch_20250910', name: 'x' }] }],
-  ['provider-executed', 'anthropic', { mcp_servers: [{ type: 'url', url: 'https://a.example' }] }],
-  ['provider-executed', 'anthropic', { container: 'c_1' }],
-  ['url-content', 'anthropic', says([{ type: 'image', source: { type: 'url', url: 'https://a.example' } }])],
-  ['url-content', 'anthropic', says([{ type: 'document', source: { type: 'file', file_id: 'f' } }])],
-  [
-    'url-content',
-    'anthropic',
-    says([
-      {
-        type: 'tool_result',
-        content: [
-          {
-            type: 'document',
-            source: { type: 'content', content: [{ type: 'image', source: { type: 'url' } }] },
-          },
-        ],
-      },
-    ]),
-  ],
-  ['part-not-listed', 'anthropic', says([{ type: 'container_upload', file_id: 'f' }])],
-  ['part-not-listed', 'anthropic', { system: [{ type: 'image', input: 1 }, { type: 'server_tool_use' }] }],
-  ['url-content', 'anthropic', says([{ type: 'text', text: 'x', input: { url: 'https://a.example' } }])],
-  ['model-reaches-out', 'ollama', { model: 'gpt-oss:120b-cloud' }],
-  ['model-reaches-out', 'ollama', { model: 'glm-4.6:CLOUD' }],
-  ['url-content', 'ollama', says('x', { images: ['https://a.example/x.png'] })],
-];
-
 test('what makes a provider fetch, run or keep something is refused, with a rule and a hint', () => {
-  for (const [rule, speaks, body] of refused) {
-    assert.equal(ruleOf(speaks, body), rule, JSON.stringify(body));
-    const denial = scan({ model: 'm', messages: [], ...body }, kinds[speaks].body, kinds[speaks]);
-    assert.ok(denial && denial.hint.length > 10 && denial.reason.length > 10);
+  for (const [rule, format, body] of refused) {
+    const said = `${format} ${JSON.stringify(body)}`;
+    assert.equal(ruleOf(format, body), rule, said);
+    const denial = scan(format, complete(format, body)) as Denial;
+    assert.ok(denial.hint.length > 10 && denial.reason.length > 10, said);
   }
 });
 
-test("an Ollama cloud model is refused on Ollama's OpenAI path too", () => {
-  assert.equal(ruleOf('openai', { model: 'kimi-k2:1t-cloud' }, 'ollama'), 'model-reaches-out');
+test("an Ollama cloud model is refused on each of Ollama's paths", () => {
+  for (const format of [
+    'ollama-chat',
+    'ollama-generate',
+    'ollama-embed',
+    'ollama-show',
+    chat,
+    claude,
+  ] as const) {
+    for (const model of ['gpt-oss:120b-cloud', 'glm-4.6:CLOUD', 'kimi-k2:1t-cloud ']) {
+      assert.equal(ruleOf(format, { model }, { kind: kinds.ollama }), 'model-reaches-out');
+    }
+  }
+});
+
+/** Each object's keys turned round, and some letters of keys and types written as escapes. */
+function disguised(value: unknown, random: () => number): string {
+  if (Array.isArray(value)) return `[${value.map((each) => disguised(each, random)).join(' , ')}]`;
+  if (typeof value === 'string') {
+    const inner = JSON.stringify(value).slice(1, -1);
+    return `"${inner.replaceAll(/[a-z]/g, (letter, at: number) => (random() < 0.2 && inner[at - 1] !== '\\' && !/\\u[0-9a-f]{0,3}$/.test(inner.slice(0, at)) ? `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}` : letter))}"`;
+  }
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const members = Object.entries(value).filter(([, each]) => each !== undefined);
+  const turned = random() < 0.5 ? members.toReversed() : members;
+  return `{ ${turned.map(([key, each]) => `${disguised(key, random)} :${disguised(each, random)}`).join(',\n')} }`;
+}
+
+test('neither the order of keys, nor escapes, nor where the body is cut changes the verdict', () => {
+  const cases = [...passing.map(([format, body]) => ['passes', format, body] as const), ...refused];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...cases),
+      fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })),
+      fc.array(fc.nat(300), { maxLength: 6 }),
+      ([rule, format, body], randoms, at) => {
+        const text = disguised(complete(format, body), () => randoms.next().value as number);
+        const cuts = at.map((each) => Math.min(each, Buffer.byteLength(text)));
+        const scanned = scan(format, text, {}, cuts);
+        assert.equal('allow' in scanned, rule !== 'passes', text);
+      },
+    ),
+    { numRuns: 3000 },
+  );
+});
+
+test('where the owner allows URLs each one is judged, and nothing but the web is one', () => {
+  const judged: string[] = [];
+  const judgeUrl = (each: string): Denial | undefined => {
+    judged.push(each);
+    return each.includes('evil') ? deny(403, 'not-allowed', 'no', 'no') : undefined;
+  };
+  const rule = (format: FormatName, body: Body): string => ruleOf(format, body, { judgeUrl });
+  const image = (of: string): Body => says([{ type: 'image_url', image_url: { url: of } }]);
+  assert.equal(rule(chat, image(url)), 'passes');
+  assert.equal(rule(chat, image('https://evil.example/x')), 'not-allowed');
+  assert.equal(rule(chat, image(png)), 'passes');
+  assert.equal(
+    rule(chat, says([{ type: 'file', file: { file_data: 'https://evil.example/a.pdf' } }])),
+    'not-allowed',
+  );
+  assert.equal(
+    rule(responses, asks({ role: 'user', content: [{ type: 'input_file', file_url: url }] })),
+    'passes',
+  );
+  assert.equal(rule(claude, says([{ type: 'image', source: { type: 'url', url } }])), 'passes');
+  assert.equal(
+    rule(claude, says([{ type: 'image', source: { url: 'https://evil.example', type: 'url' } }])),
+    'not-allowed',
+  );
+  assert.equal(
+    rule(claude, says([{ type: 'document', source: { type: 'file', file_id: 'f' } }])),
+    'url-content',
+  );
+  assert.equal(rule(gemini, parts({ fileData: { fileUri: url } })), 'passes');
+  assert.deepEqual(
+    [...new Set(judged)].toSorted(),
+    [url, 'https://evil.example', 'https://evil.example/a.pdf', 'https://evil.example/x'].toSorted(),
+  );
+  judged.length = 0;
+  for (const each of [
+    'file:///etc/passwd',
+    'gs://b/x',
+    ' https://a.example',
+    'https://a.example\\@evil',
+    `https://a.example/${'x'.repeat(9000)}`,
+    '',
+  ]) {
+    assert.equal(rule(chat, image(each)), 'url-content', each);
+  }
+  const kept = 'https://generativelanguage.googleapis.com/v1beta/files/abc';
+  assert.equal(rule(gemini, parts({ fileData: { fileUri: kept } })), 'stored-object');
+  assert.deepEqual(judged, []);
+});
+
+const found = (format: FormatName, body: Body, options?: Partial<ScanOptions>): Scanned => {
+  const scanned = scan(format, body, options);
+  assert.ok(!('allow' in scanned), JSON.stringify(scanned));
+  return scanned;
+};
+
+test('says where the pieces of a conversation lie, none in another', () => {
+  const long = 'x'.repeat(100);
+  const pieces = (format: FormatName, body: Body): unknown[] => {
+    const text = JSON.stringify(body);
+    const { parts: spans } = found(format, body);
+    for (const [at, span] of spans.entries()) assert.ok(at === 0 || (spans[at - 1]?.to ?? 0) <= span.from);
+    return spans.map(({ from, to }) => JSON.parse(Buffer.from(text).toString('utf8', from, to)));
+  };
+  const user = { role: 'user', content: [{ type: 'text', text: 'ü' }] };
+  const tools = [{ type: 'function', function: { name: 'f', description: long } }];
+  assert.deepEqual(pieces(chat, { model: 'é', messages: [user, user], tools }), [user, user, tools]);
+  assert.deepEqual(
+    pieces(chat, {
+      messages: [user],
+      model: 'm',
+      tools: [],
+      prediction: { type: 'text', content: 'x' },
+    } as Body).slice(0, 1),
+    [user],
+  );
+  assert.deepEqual(pieces(responses, { model: 'm', instructions: long, input: long }), [long, long]);
+  assert.deepEqual(
+    pieces(responses, {
+      model: 'm',
+      instructions: 'short',
+      input: [user, { type: 'function_call_output', call_id: 'c', output: long }],
+    }),
+    [user, { type: 'function_call_output', call_id: 'c', output: long }],
+  );
+  const system = [{ type: 'text', text: long }];
+  assert.deepEqual(pieces(claude, { model: 'm', system, messages: [user] }), [system, user]);
+  const turn = { role: 'user', parts: [{ text: 'x' }] };
+  assert.deepEqual(
+    pieces(gemini, { contents: [turn, turn], systemInstruction: { parts: [{ text: long }] } }),
+    [turn, turn, { parts: [{ text: long }] }],
+  );
+  assert.deepEqual(
+    pieces('gemini-embed', { requests: [{ model: 'models/m', content: { parts: [{ text: long }] } }] }),
+    [{ parts: [{ text: long }] }],
+  );
+  assert.deepEqual(pieces('ollama-generate', { model: 'm', prompt: long, system: 's' }), [long]);
+  assert.deepEqual(pieces('openai-embeddings', { model: 'm', input: [long, long] }), [[long, long]]);
+  assert.equal(found(chat, { model: 'm', messages: Array(20_000).fill({}) }).parts.length, 10_000);
+});
+
+test('reads what decides about cost and streaming', () => {
+  const most = (format: FormatName, body: Body): number | null =>
+    found(format, complete(format, body)).maxOutputTokens;
+  assert.equal(most(chat, {}), null);
+  assert.equal(most(chat, { max_tokens: 5, max_completion_tokens: 9, n: 3 }), 27);
+  assert.equal(most(chat, { max_completion_tokens: null, n: null }), null);
+  assert.equal(most(responses, { max_output_tokens: 1e3 }), 1000);
+  assert.equal(most(claude, { max_tokens: 7 }), 7);
+  assert.equal(most(gemini, { generationConfig: { maxOutputTokens: 7, candidateCount: 2 } }), 14);
+  assert.equal(most(ollama, { options: { num_predict: 7 } }), 7);
+  assert.equal(most(ollama, { options: { num_predict: -1 } }), null);
+  assert.equal(ruleOf(chat, { max_tokens: Number.MAX_VALUE }), 'passes');
+  assert.ok('allow' in scan(chat, '{"model":"m","max_tokens":1e999}'));
+  assert.ok('allow' in scan(chat, `{"model":"m","max_tokens":${'1'.repeat(70)}}`));
+
+  const streams = (format: FormatName, body: Body): boolean => found(format, complete(format, body)).stream;
+  assert.deepEqual(
+    [streams(chat, {}), streams(chat, { stream: true }), streams(chat, { stream: null })],
+    [false, true, false],
+  );
+  assert.deepEqual(
+    [streams(ollama, {}), streams(ollama, { stream: false }), streams('ollama-embed', {})],
+    [true, false, false],
+  );
+  assert.deepEqual(
+    [streams('openai-speech', {}), streams('openai-speech', { stream_format: 'sse' })],
+    [false, true],
+  );
+  assert.equal(found(chat, complete(chat, { stream_options: { include_usage: true } })).asksUsage, true);
+  assert.equal(found(chat, complete(chat, { stream_options: { include_usage: false } })).asksUsage, false);
+});
+
+test('takes a Gemini body only with the model of its path', () => {
+  const body = { requests: [{ model: 'models/m', content: {} }] };
+  assert.equal(found('gemini-embed', body).model, 'm');
+  assert.equal((scan('gemini-embed', body, { model: null }) as Denial).rule, 'cannot-scan');
+  assert.equal(found(gemini, {}, { model: null }).model, null);
+});
+
+test('the first denial is final', () => {
+  const scanning = createScan(chat, { kind: kinds.openai, contentType: no });
+  assert.ok(scanning.push(Buffer.from('{"plugins":')));
+  assert.ok(scanning.push(Buffer.from('[],"model":"m"}')));
+  assert.equal((scanning.end() as Denial).rule, 'field-not-listed');
+});
+
+test('an attachment is counted by its bytes, and text of any script is not one', () => {
+  const attached = (content: unknown): number => {
+    const scanned = scan('openai-chat', { model: 'm', messages: [{ role: 'user', content }] });
+    assert.ok(!('allow' in scanned));
+    return scanned.attachedBytes;
+  };
+  const base64 = Buffer.alloc(9000, 7).toString('base64');
+  assert.equal(
+    attached([{ type: 'image_url', image_url: { url: `data:image/png;base64,${base64}` } }]),
+    12_024,
+  );
+  assert.equal(attached('plain words '.repeat(1000)), 0);
+  assert.equal(attached('没有空格的文字'.repeat(1000)), 0);
+});
+
+test('a tier that costs more than the list price is refused, and the usual ones pass', () => {
+  assert.equal(ruleOf('openai-chat', { messages: [], service_tier: 'priority' }), 'dearer-tier');
+  assert.equal(ruleOf('openai-responses', { input: 'x', service_tier: 'fast' }), 'dearer-tier');
+  assert.equal(ruleOf('anthropic-messages', { messages: [], max_tokens: 1, speed: 'fast' }), 'dearer-tier');
+  assert.equal(
+    ruleOf('anthropic-messages', { messages: [], max_tokens: 1, inference_geo: 'us' }),
+    'dearer-tier',
+  );
+  assert.equal(ruleOf('openai-chat', { messages: [], service_tier: 'flex' }), 'passes');
+  assert.equal(
+    ruleOf('anthropic-messages', { messages: [], max_tokens: 1, service_tier: 'standard_only' }),
+    'passes',
+  );
 });

@@ -1,57 +1,60 @@
-/** Unmodified SDKs through a real door: same answers, same bytes as without it. */
+/** The unmodified openai SDK through a real door: every endpoint, streamed and not, with the same bytes as without it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import Anthropic from '@anthropic-ai/sdk';
-import { Ollama } from 'ollama';
-import OpenAI from 'openai';
-import { chatBody, post, realKey, startBoth, startProvider } from './rig.ts';
+import OpenAI, { toFile } from 'openai';
+import { chatBody, post, realKey, startBoth, startDoor, startProvider } from './rig.ts';
+import { startThrough } from './through.ts';
 
-const openaiTool = {
-  type: 'function' as const,
-  function: {
-    name: 'shell',
-    description: 'runs a command',
-    // Names that would be refused as content are a tool's own affair.
-    parameters: {
-      type: 'object',
-      properties: { command: { type: 'string' }, image_url: { type: 'string' } },
-    },
+const clientOf = (url: string): OpenAI => new OpenAI({ baseURL: `${url}/v1`, apiKey: 'placeholder' });
+
+const tool = {
+  name: 'shell',
+  description: 'runs a command',
+  // Names that would be refused as content are a tool's own affair.
+  parameters: {
+    type: 'object',
+    properties: { command: { type: 'string' }, image_url: { type: 'string' } },
   },
 };
+const chatTool = { type: 'function' as const, function: tool };
 
-test('the openai SDK chats, streamed and not', async (t) => {
-  const { rig } = await startBoth(t);
-  const client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: 'placeholder' });
-  const whole = await client.chat.completions.create({
+const tokensIn = (line: Record<string, unknown>) =>
+  line.tokens as { in: number; out: number; cached?: number };
+
+test('chat completions, streamed with and without usage, and not streamed', async (t) => {
+  const { url, rig, compare } = await startThrough(t, 'openai');
+  const client = clientOf(url);
+  const asked = {
     model: 'practice',
-    messages: [{ role: 'user', content: 'Grüße, 世界 🎈' }],
-  });
+    messages: [{ role: 'user' as const, content: 'Grüße, 世界 🎈' }],
+  };
+  const whole = await client.chat.completions.create(asked);
   assert.equal(whole.choices[0]?.message.content, 'You said: Grüße, 世界 🎈');
-  const stream = await client.chat.completions.create({
-    model: 'practice',
-    messages: [{ role: 'user', content: 'Grüße, 世界 🎈' }],
-    stream: true,
-    stream_options: { include_usage: true },
-  });
-  let text = '';
-  let usage: unknown;
-  for await (const chunk of stream) {
-    text += chunk.choices[0]?.delta.content ?? '';
-    usage = chunk.usage ?? usage;
+  for (const options of [{ stream_options: { include_usage: true } }, {}]) {
+    const stream = await client.chat.completions.create({ ...asked, stream: true, ...options });
+    let text = '';
+    let usage: unknown;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? '';
+      usage = chunk.usage ?? usage;
+    }
+    assert.equal(text, 'You said: Grüße, 世界 🎈');
+    assert.equal(usage !== undefined, 'stream_options' in options, 'usage comes to who asked for it');
   }
-  assert.equal(text, 'You said: Grüße, 世界 🎈');
-  assert.ok(usage);
-  const outcome = await rig.line('outcome', 2);
-  assert.deepEqual(outcome.tokens, { in: 6, out: 5 });
+  for (const count of [1, 2, 3]) {
+    const { in: input, out } = tokensIn(await rig.line('outcome', count));
+    assert.deepEqual([input, out], [6, 5], 'we know the usage even where the agent did not ask');
+  }
+  assert.equal(await compare(), 3);
 });
 
-test('the openai SDK calls a tool, streamed and not, and hears its result', async (t) => {
-  const { rig } = await startBoth(t);
-  const client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: 'placeholder' });
+test('chat completions call a tool, streamed and not, and hear its result', async (t) => {
+  const { url, compare } = await startThrough(t, 'openai');
+  const client = clientOf(url);
   const asked = {
     model: 'practice',
     messages: [{ role: 'user' as const, content: 'please run: echo hello there' }],
-    tools: [openaiTool],
+    tools: [chatTool],
   };
   const final = await client.chat.completions.stream(asked).finalChatCompletion();
   const call = final.choices[0]?.message.tool_calls?.[0];
@@ -70,142 +73,156 @@ test('the openai SDK calls a tool, streamed and not, and hears its result', asyn
     ],
   });
   assert.equal(after.choices[0]?.message.content, 'The tool answered:\n> hello there');
+  assert.equal(await compare(), 3);
 });
 
-test('the openai SDK lists models', async (t) => {
-  const { rig } = await startBoth(t);
-  const client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: 'placeholder' });
-  const models = await client.models.list();
-  assert.equal(models.data[0]?.id, 'practice');
-});
-
-const anthropicTool = {
-  name: 'shell',
-  description: 'runs a command',
-  input_schema: { type: 'object' as const, properties: { command: { type: 'string' } } },
-};
-
-test('the Anthropic SDK chats, streamed and not', async (t) => {
-  const { rig } = await startBoth(t, 'anthropic');
-  const client = new Anthropic({ baseURL: rig.url, apiKey: 'placeholder' });
-  const asked = {
-    model: 'practice',
-    max_tokens: 100,
-    messages: [{ role: 'user' as const, content: 'Good morning' }],
-  };
-  const whole = await client.messages.create(asked);
-  assert.deepEqual(whole.content, [{ type: 'text', text: 'You said: Good morning' }]);
+test('responses, streamed and not, with a tool and its result', async (t) => {
+  const { url, rig, provider, compare } = await startThrough(t, 'openai');
+  const client = clientOf(url);
+  const whole = await client.responses.create({ model: 'practice', input: 'hello', store: false });
+  assert.equal(whole.output_text, 'You said: hello');
   const events: string[] = [];
-  for await (const event of await client.messages.create({ ...asked, stream: true })) events.push(event.type);
-  assert.equal(events[0], 'message_start');
-  assert.equal(events.at(-1), 'message_stop');
-  assert.equal(await client.messages.stream(asked).finalText(), 'You said: Good morning');
-  const outcome = await rig.line('outcome', 2);
-  assert.deepEqual(outcome.tokens, { in: 5, out: 4 });
-});
-
-test('the Anthropic SDK calls a tool, streamed and not, hears its result and lists models', async (t) => {
-  const { rig } = await startBoth(t, 'anthropic');
-  const client = new Anthropic({ baseURL: rig.url, apiKey: 'placeholder' });
+  for await (const event of await client.responses.create({
+    model: 'practice',
+    instructions: 'Be brief.',
+    input: 'hello',
+    store: false,
+    stream: true,
+  })) {
+    events.push(event.type);
+  }
+  assert.equal(events[0], 'response.created');
+  assert.equal(events.at(-1), 'response.completed');
   const asked = {
     model: 'practice',
-    max_tokens: 100,
-    system: 'You are terse.',
-    messages: [{ role: 'user' as const, content: 'run: ls /workspace' }],
-    tools: [anthropicTool],
+    input: [{ role: 'user' as const, content: 'run: ls /workspace' }],
+    tools: [{ type: 'function' as const, ...tool, strict: false }],
+    store: false,
   };
-  for (const message of [
-    await client.messages.create(asked),
-    await client.messages.stream(asked).finalMessage(),
-  ]) {
-    assert.equal(message.stop_reason, 'tool_use');
-    const call = message.content[0];
-    assert.ok(call?.type === 'tool_use');
-    assert.deepEqual(call.input, { command: 'ls /workspace' });
-    const after = await client.messages.create({
-      ...asked,
-      messages: [
-        ...asked.messages,
-        { role: 'assistant', content: message.content },
-        { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'notes.txt' }] },
-      ],
-    });
-    assert.deepEqual(after.content, [{ type: 'text', text: 'The tool answered:\n> notes.txt' }]);
-  }
-  const models = await client.models.list();
-  assert.equal(models.data[0]?.id, 'practice');
+  const final = await client.responses.stream(asked).finalResponse();
+  const call = final.output[0];
+  assert.ok(call?.type === 'function_call');
+  assert.deepEqual(JSON.parse(call.arguments), { command: 'ls /workspace' });
+  const after = await client.responses.create({
+    ...asked,
+    input: [
+      ...asked.input,
+      { type: 'function_call', call_id: call.call_id, name: call.name, arguments: call.arguments },
+      { type: 'function_call_output', call_id: call.call_id, output: 'notes.txt' },
+    ],
+  });
+  assert.equal(after.output_text, 'The tool answered:\n> notes.txt');
+  for (const { body } of provider.requests) assert.equal(JSON.parse(body).store, false);
+  const { in: input, out } = tokensIn(await rig.line('outcome', 1));
+  assert.deepEqual([input, out], [4, 3]);
+  assert.equal(await compare(), 4);
 });
 
-test('the ollama package chats, streamed and not, calls a tool and lists models', async (t) => {
-  const { rig } = await startBoth(t, 'ollama');
-  const client = new Ollama({ host: rig.url });
-  const asked = { model: 'practice', messages: [{ role: 'user', content: 'Good morning' }] };
-  const whole = await client.chat(asked);
-  assert.equal(whole.message.content, 'You said: Good morning');
-  let text = '';
-  for await (const part of await client.chat({ ...asked, stream: true })) text += part.message.content;
-  assert.equal(text, 'You said: Good morning');
-  const outcome = await rig.line('outcome', 2);
-  assert.deepEqual(outcome.tokens, { in: 5, out: 4 });
-  const called = await client.chat({
-    model: 'practice',
-    messages: [{ role: 'user', content: 'run date' }],
-    tools: [openaiTool],
-  });
-  assert.deepEqual(called.message.tool_calls?.[0]?.function.arguments, { command: 'date' });
-  const after = await client.chat({
-    model: 'practice',
-    messages: [
-      { role: 'user', content: 'run date' },
-      called.message,
-      { role: 'tool', content: 'Monday', tool_name: 'shell' },
-    ],
-    tools: [openaiTool],
-  });
-  assert.equal(after.message.content, 'The tool answered:\n> Monday');
-  const { models } = await client.list();
-  assert.equal(models[0]?.name, 'practice:latest');
+test('a response that says nothing of storing is not stored', async (t) => {
+  const { provider, rig } = await startBoth(t);
+  await clientOf(rig.url).responses.create({ model: 'practice', input: 'hello' });
+  assert.equal(JSON.parse(provider.requests[0]?.body ?? '').store, false, "the vendor's default is to store");
+});
+
+test('embeddings, as numbers and as base64', async (t) => {
+  const { url, compare } = await startThrough(t, 'openai');
+  const client = clientOf(url);
+  const asked = { model: 'practice', input: ['one', 'two'] };
+  const packed = await client.embeddings.create(asked); // the SDK asks for base64 and unpacks it
+  const numbers = await client.embeddings.create({ ...asked, encoding_format: 'float' });
+  assert.equal(numbers.data[1]?.embedding.length, 8);
+  assert.deepEqual(
+    packed.data.map(({ embedding }) => [...embedding]),
+    numbers.data.map(({ embedding }) => embedding),
+  );
+  assert.equal(await compare(), 2);
+});
+
+test('audio: a transcription, streamed and not, and speech', async (t) => {
+  const { url, provider, compare } = await startThrough(t, 'openai');
+  const client = clientOf(url);
+  // What no text survives: every byte, line ends, and a boundary that is none.
+  const sound = Buffer.concat([
+    Buffer.from(Array.from({ length: 256 }, (_, at) => at)),
+    Buffer.from('\r\n--x\r\n'),
+  ]);
+  const asked = { model: 'practice', file: await toFile(sound, 'note.wav', { type: 'audio/wav' }) };
+  const heard = await client.audio.transcriptions.create(asked);
+  assert.match(heard.text, /^263 bytes of sound from note\.wav/);
+  const events: string[] = [];
+  for await (const event of await client.audio.transcriptions.create({ ...asked, stream: true })) {
+    events.push(event.type);
+  }
+  assert.equal(events.at(-1), 'transcript.text.done');
+  assert.ok(provider.requests[0]?.raw.includes(sound), 'the sound came through unharmed');
+  const spoken = await client.audio.speech.create({ model: 'practice', voice: 'alloy', input: 'hello' });
+  assert.equal(spoken.headers.get('content-type'), 'audio/mpeg');
+  assert.equal((await spoken.arrayBuffer()).byteLength, 8192);
+  assert.equal(await compare(), 3);
+});
+
+test('models, all and one', async (t) => {
+  const { url, compare } = await startThrough(t, 'openai');
+  const client = clientOf(url);
+  assert.equal((await client.models.list()).data[0]?.id, 'practice');
+  assert.equal((await client.models.retrieve('practice')).id, 'practice');
+  await assert.rejects(client.models.retrieve('no-such-model'), OpenAI.NotFoundError);
+  assert.equal(await compare(), 3);
 });
 
 test('the openai SDK reaches Ollama and Anthropic by their compatible path', async (t) => {
   for (const kind of ['ollama', 'anthropic'] as const) {
-    const { rig } = await startBoth(t, kind);
-    const client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: 'placeholder' });
+    const { url, compare } = await startThrough(t, kind);
+    const client = clientOf(url);
     const answer = await client.chat.completions.create({
       model: 'practice',
       messages: [{ role: 'user', content: 'hello' }],
     });
     assert.equal(answer.choices[0]?.message.content, 'You said: hello');
     assert.equal((await client.models.list()).data.length > 0, true);
+    if (kind === 'ollama') assert.equal(await compare(), 2);
   }
 });
 
-test('every body through the door is byte for byte the direct one', async (t) => {
+test('a name in front of the path chooses the provider', async (t) => {
+  const one = await startProvider(t);
+  const two = await startProvider(t);
+  const rig = await startDoor(t, {
+    providers: [
+      { name: 'openai', kind: 'openai', baseUrl: one.url },
+      { name: 'lab', kind: 'openai', baseUrl: `${two.url}/v1` },
+    ],
+  });
+  for (const prefix of ['/openai', '/lab', '']) {
+    const answer = await clientOf(rig.url + prefix).chat.completions.create({
+      model: 'practice',
+      messages: [{ role: 'user', content: 'hello' }],
+    });
+    assert.equal(answer.choices[0]?.message.content, 'You said: hello');
+  }
+  assert.deepEqual([one.requests.length, two.requests.length], [2, 1]);
+  for (const { url } of [...one.requests, ...two.requests]) assert.equal(url, '/v1/chat/completions');
+});
+
+test('answers that are no answers come through byte for byte too', async (t) => {
   const provider = await startProvider(t, { requireKey: realKey });
-  const key = { authorization: `Bearer ${realKey}`, 'anthropic-version': '2023-06-01' };
-  const cases = [
-    ['openai', '/v1/chat/completions', chatBody('naïve 🎈')],
-    ['openai', '/v1/chat/completions', chatBody('naïve 🎈', { stream: true })],
-    ['openai', '/v1/chat/completions', chatBody('hello', { model: 'practice-error', stream: true })],
-    ['openai', '/v1/chat/completions', chatBody('hello', { model: 'practice-malformed', stream: true })],
-    ['anthropic', '/v1/messages', chatBody('naïve 🎈', { max_tokens: 9 })],
-    ['anthropic', '/v1/messages', chatBody('naïve 🎈', { max_tokens: 9, stream: true })],
-    ['ollama', '/api/chat', chatBody('naïve 🎈', { stream: false })],
-    ['ollama', '/api/chat', chatBody('naïve 🎈')],
-  ] as const;
-  for (const [kind, path, body] of cases) {
-    const configured = { name: kind, kind, baseUrl: provider.url, key: 'real' };
-    const { rig } = await startBoth(t, kind, { providers: [configured] });
-    const direct = await post(provider.url + path, body, key);
-    const through = await post(rig.url + path, body);
-    assert.equal(through.status, direct.status);
-    assert.equal(through.headers.get('content-type'), direct.headers.get('content-type'));
-    const directBytes = Buffer.from(await direct.arrayBuffer());
-    assert.ok(directBytes.length > 0);
-    assert.deepEqual(
-      Buffer.from(await through.arrayBuffer()),
-      directBytes,
-      `${kind} ${JSON.stringify(body)}`,
-    );
+  const configured = { name: 'openai', kind: 'openai' as const, baseUrl: provider.url, key: 'real' };
+  const rig = await startDoor(t, { providers: [configured] });
+  for (const model of [
+    'practice-error',
+    'practice-malformed',
+    'practice-usage-missing',
+    'practice-no-access',
+  ]) {
+    for (const stream of [false, true]) {
+      const body = chatBody('naïve 🎈', { model, stream });
+      const direct = await post(`${provider.url}/v1/chat/completions`, body, {
+        authorization: `Bearer ${realKey}`,
+      });
+      const through = await post(`${rig.url}/v1/chat/completions`, body);
+      assert.equal(through.status, direct.status);
+      assert.equal(through.headers.get('content-type'), direct.headers.get('content-type'));
+      assert.equal(await through.text(), await direct.text(), `${model} ${stream}`);
+    }
   }
 });

@@ -1,0 +1,35 @@
+/** Where logins are kept: one 0600 file for each provider, in a folder that only the llm process has. Given to keys/login.ts. */
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const fileOf = (folder: string, name: string): string => {
+  // Names come from the configuration, whose schema says the same; a path must not depend on it.
+  if (!/^[a-z][a-z0-9@-]{0,69}$/.test(name))
+    throw new RangeError(`${JSON.stringify(name)} names no provider`);
+  return join(folder, `${name}.json`);
+};
+
+export const createStore = (folder: string) => ({
+  async read(name: string): Promise<string | undefined> {
+    try {
+      return await readFile(fileOf(folder, name), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  },
+  /** Temp, fsync, rename, fsync: a refresh token that was used is worth nothing, the new one must not be lost. */
+  async write(name: string, text: string): Promise<void> {
+    const path = fileOf(folder, name);
+    const file = await open(`${path}.part`, 'w', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(`${path}.part`, path);
+    const holding = await open(folder, 'r');
+    await holding.sync().finally(() => holding.close());
+  },
+});
