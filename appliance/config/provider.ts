@@ -133,6 +133,10 @@ const fields = z.strictObject({
   contextTokens: whole(1, 100_000_000)
     .optional()
     .describe('The longest input that its models take, in tokens; longer ones go to the next in a chain.'),
+  modelContextTokens: z
+    .record(glob, whole(1, 100_000_000))
+    .optional()
+    .describe('The same for single models, by name or pattern; it goes before `contextTokens`.'),
   urls: z
     .boolean()
     .default(false)
@@ -172,6 +176,7 @@ export const provider = fields
         },
       },
       contextTokens: 131_072,
+      modelContextTokens: { 'llama3.2*': 8192 },
       urls: false,
     },
   });

@@ -107,10 +107,10 @@ export function createHouse({
   };
   know();
 
-  const keyState = ({ key, login }: Provider): string => {
+  const keyState = ({ key, login }: Provider, loggedIn: boolean): string => {
     if (key === undefined && login === undefined) return 'none';
     if (!part.keysHeld) return 'withheld';
-    return login !== undefined || secret(key ?? '') ? 'held' : 'missing';
+    return (login === undefined ? secret(key ?? '') !== undefined : loggedIn) ? 'held' : 'missing';
   };
 
   const standing = () => {
@@ -142,7 +142,7 @@ export function createHouse({
                 warn: login?.warn ?? null,
               }
             : null,
-          keyState: keyState(provider),
+          keyState: keyState(provider, login?.state === 'held'),
         };
       }),
       unpriced: told.filter((each) => each.kind === 'unpriced'),
@@ -153,6 +153,7 @@ export function createHouse({
   metrics.watch(() => ({
     breakers: doors.map(({ agent, llm }) => ({ agent, states: llm.breakers() })),
     nodes: nodes.list(),
+    budgets: Object.keys(part.agents).map((agent) => ({ agent, ...books.spend(agent).standing() })),
   }));
 
   return {
@@ -174,7 +175,9 @@ export function createHouse({
       standing,
       metrics: async () => ({ type: metrics.type, text: await metrics.text() }),
       async beginLogin(name) {
-        const begun = await logins.begin(named(name));
+        const provider = named(name);
+        if (provider.login && !part.keysHeld) throw withheld(name);
+        const begun = await logins.begin(provider);
         if ('allow' in begun) throw problemOf(begun);
         const { verificationUri, userCode, expiresAt, done } = begun;
         return {
@@ -202,6 +205,15 @@ export function createHouse({
     },
   };
 }
+
+/** A login is a key: what may not hold the one may not take the other. */
+const withheld = (name: string): Problem =>
+  new Problem(
+    'keys-not-held',
+    503,
+    `a login at ${name} is not taken: keys are not held now`,
+    'Started as an ordinary user, Holdfast holds keys and logins only with `ordinaryUser: { holdKeys: true }` in holdfast.yaml; a killed box takes them again when it is re-armed.',
+  );
 
 const problemOf = ({
   rule,

@@ -35,6 +35,7 @@ const provider = z.strictObject({
   price: price.optional(),
   prices: z.record(z.string(), price).optional(),
   contextTokens: z.int().min(1).optional(),
+  modelContextTokens: z.record(z.string(), z.int().min(1)).optional(),
   urls: z.boolean().optional(),
 });
 

@@ -22,6 +22,8 @@ export type Forwarded = {
   firstByteMs?: number;
   keyEchoed?: true;
   error?: string;
+  /** A provider may be at work on it, or has been, and nobody heard what came of it. */
+  reached: boolean;
   /** Who answered, and what was said as far as the record needs it; absent when nobody did. */
   offer?: Offer;
   reading?: Reading;
@@ -51,10 +53,11 @@ export async function forward(
 ): Promise<Forwarded> {
   const { res, gone } = own;
   let bytesOut = 0;
-  const nothing = { bytesOut: 0, bytesIn: 0 };
+  let reached = false;
+  const nothing = { bytesOut: 0, bytesIn: 0, reached: false };
   const refuseLate = (denial: Denial, hops: Hop[], error: string = denial.rule): Forwarded => {
     sendDenial(own, denial);
-    return { status: denial.status, hops, bytesIn: 0, bytesOut, error };
+    return { status: denial.status, hops, bytesIn: 0, bytesOut, reached, error };
   };
   const why = (error: unknown): string =>
     armed.now() ? (gone.aborted ? 'agent-gone' : codeOf(error)) : 'lease-lost';
@@ -73,13 +76,20 @@ export async function forward(
       bytesOut = body.bytes;
       const headers =
         body.content === null ? offer.headers : { ...offer.headers, 'content-length': String(body.bytes) };
-      return attempt(upstream, offer, {
+      const before = reached;
+      const tried = await attempt(upstream, offer, {
         target: offer.target,
         certificates: offer.certificates,
         headers,
         body: body.content,
         signal: gone,
+        started: () => {
+          reached = true;
+        },
       });
+      // Its answer is heard, whatever it says: what that costs is known.
+      if (tried.kind === 'answer' || tried.answer || tried.refused) reached = before;
+      return tried;
     },
     (answer) => answer.destroy(),
   );
@@ -111,6 +121,7 @@ export async function forward(
       status: answer.status,
       hops,
       bytesOut,
+      reached,
       ...passed,
       offer,
       ...(reader ? { reading: reader.end() } : {}),

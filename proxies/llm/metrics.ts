@@ -4,6 +4,7 @@ import type { Tokens } from './answer/tokens.ts';
 import type { FormatName, KindName } from './kinds/kind.ts';
 import { errorOf, flavours, type Known, modelsOf, operations } from './labels.ts';
 import type { NodeStanding } from './route/node.ts';
+import type { WindowStanding } from './spend/spend.ts';
 
 export type Told = {
   agent: string;
@@ -22,6 +23,8 @@ export type Told = {
 export type Standing = {
   breakers: { agent: string; states: Record<string, string> }[];
   nodes: NodeStanding[];
+  /** Of the agents that are configured; others are left out. */
+  budgets?: { agent: string; day: WindowStanding; month: WindowStanding }[];
 };
 
 export type Metrics = {
@@ -119,6 +122,13 @@ export function createMetrics(): Metrics {
   const busy = gauge('holdfast_llm_node_busy', 'Exchanges under way.', ['provider']);
   const waiting = gauge('holdfast_llm_queue', 'Exchanges that wait for a slot.', ['provider']);
 
+  const budget = (name: string, help: string): Gauge =>
+    gauge(`holdfast_llm_budget_${name}`, help, ['agent', 'window']);
+  const usedUsd = budget('used_usd', 'Spent in the UTC day or month, without what is only reserved.');
+  const limitUsd = budget('limit_usd', 'What may be spent in it; absent where there is no limit.');
+  const usedTokens = budget('used_tokens', 'Tokens of models that are not free, in the UTC day or month.');
+  const limitTokens = budget('limit_tokens', 'How many it may be; absent where there is no limit.');
+
   let agents = new Set<string>();
   let kinds = new Map<string, KindName>();
   let models = new Set<string>();
@@ -160,7 +170,17 @@ export function createMetrics(): Metrics {
 
   const refresh = (): void => {
     for (const each of [breakers, up, slots, busy, waiting]) each.reset();
+    for (const each of [usedUsd, limitUsd, usedTokens, limitTokens]) each.reset();
     const now = standing();
+    for (const { agent, day, month } of now.budgets ?? []) {
+      if (!agents.has(agent)) continue;
+      for (const [window, of] of Object.entries({ day, month })) {
+        usedUsd.set({ agent, window }, of.usd);
+        usedTokens.set({ agent, window }, of.tokens);
+        if (of.limitUsd !== null) limitUsd.set({ agent, window }, of.limitUsd);
+        if (of.limitTokens !== null) limitTokens.set({ agent, window }, of.limitTokens);
+      }
+    }
     for (const { agent, states } of now.breakers) {
       for (const [provider, state] of Object.entries(states)) {
         for (const each of ['closed', 'half-open', 'open']) {

@@ -171,13 +171,12 @@ export function createLlm(parts: LlmParts): Llm {
     const turn = parts.turn();
     const full = spend.admit({ turn, digest: body?.digest ?? at.asked });
     if (full) return refuse(own, full, said);
-    const guess = ({ provider, price, target }: Offer) =>
+    const sizes = { bodyBytes: spool.bytes, textBytes: spool.bytes - (scanned?.attachedBytes ?? 0) };
+    const guess = ({ price, target, contextTokens }: Offer) =>
       estimate({
-        bodyBytes: spool.bytes,
-        textBytes: spool.bytes - (scanned?.attachedBytes ?? 0),
+        ...sizes,
         maxOutputTokens: makesText(target.route.format) ? (scanned?.maxOutputTokens ?? null) : 0,
-        contextTokens:
-          provider.contextTokens ?? (price && 'contextTokens' in price ? price.contextTokens : undefined),
+        contextTokens,
         ceilingTokens: price && 'ceilingTokens' in price ? price.ceilingTokens : undefined,
       });
     let { offers } = offered;
@@ -214,13 +213,26 @@ export function createLlm(parts: LlmParts): Llm {
 
     const addUsage =
       at.route.format === 'openai-chat' && scanned !== null && own.streams && !scanned.asksUsage;
-    const contextTokens = offers[0] ? guess(offers[0]).in : 0;
+    const contextTokens = estimate({ ...sizes, maxOutputTokens: 0 }).in;
+    let failure: unknown;
     const forwarded = await forward(
       { armed, upstream, tag: agent, travelling: { agent, nodes, breakers, now } },
       { own, taken, offers, addUsage, contextTokens },
-    );
+    ).catch((error: unknown): Forwarded => {
+      // A fault of ours: what the provider did is not known, so it costs what was reserved.
+      failure = error;
+      return {
+        status: fault.status,
+        hops: [],
+        bytesOut: spool.bytes,
+        bytesIn: 0,
+        reached: true,
+        error: fault.rule,
+      };
+    });
     forwarded.hops.unshift(...skipped);
     settle(own, at, forwarded, reservation);
+    if (failure !== undefined) throw failure;
   }
 
   const requestLine = (
@@ -262,7 +274,7 @@ export function createLlm(parts: LlmParts): Llm {
     forwarded: Forwarded,
     reservation: Reservation | undefined,
   ): void {
-    const { offer, headers, hops, reading, ...came } = forwarded;
+    const { offer, headers, hops, reading, reached, ...came } = forwarded;
     const good = came.status >= 200 && came.status < 300;
     const tokens = good ? reading?.tokens : undefined;
     const usdNano = good && offer ? costFrom(offer, headers, reading) : undefined;
@@ -272,7 +284,7 @@ export function createLlm(parts: LlmParts): Llm {
         usdNano: usdNano ?? null,
         tokens: tokens ? (tokens.in ?? 0) + (tokens.out ?? 0) : null,
         // An error status is not billed; what was cut off before its usage is.
-        sent: good || (came.status === 0 && came.bytesOut > 0),
+        sent: good || reached,
         free: offer?.price?.free ?? false,
       });
     const ms = own.sinceMs();

@@ -42,8 +42,9 @@ export type Provider = {
   price?: OwnPrice | undefined;
   /** By glob over its model names; goes before `price`. */
   prices?: Readonly<Record<string, OwnPrice>> | undefined;
-  /** The longest input it takes, in tokens. */
+  /** The longest input that its models take, in tokens; by glob over their names where they differ. */
   contextTokens?: number | undefined;
+  modelContextTokens?: Readonly<Record<string, number>> | undefined;
   /** URL-typed content may pass, each host judged by the agent's egress policy. */
   urls?: boolean | undefined;
 };

@@ -15,7 +15,7 @@ export function deadEnd(
     .join('; ');
   const all = (why: string): boolean => hops.length > 0 && hops.every((each) => each.why === why);
   if (all('context')) {
-    const most = Math.max(...candidates.map(({ provider }) => provider.contextTokens ?? 0));
+    const most = Math.max(...candidates.map((each) => each.contextTokens ?? 0));
     return deny(
       413,
       'context-too-long',

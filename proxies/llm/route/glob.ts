@@ -24,5 +24,13 @@ export function globMatches(glob: string, text: string): boolean {
   return here === glob.length;
 }
 
+/** The entry whose glob fits best: the one with the most letters. */
+export function bestGlob<T>(table: Readonly<Record<string, T>> | undefined, text: string): T | undefined {
+  const letters = (glob: string): number => glob.replaceAll('*', '').length;
+  const globs = Object.keys(table ?? {}).filter((glob) => globMatches(glob, text));
+  const best = globs.sort((a, b) => letters(b) - letters(a) || a.length - b.length)[0];
+  return best === undefined ? undefined : table?.[best];
+}
+
 export const anyGlob = (globs: readonly string[], text: string): boolean =>
   globs.some((glob) => globMatches(glob, text));

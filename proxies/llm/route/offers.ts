@@ -1,8 +1,9 @@
 /** The candidates of a plan that may really be asked: their key is there, their price is known, and URLs in the body are theirs to fetch. Called by proxy.ts before the record. */
 import { type Denial, deny, unpriced } from '../denial.ts';
 import type { Keyring, Placed } from '../keys/keyring.ts';
-import type { FormatName } from '../kinds/kind.ts';
+import type { FormatName, Provider } from '../kinds/kind.ts';
 import { type Price, priceOf } from '../spend/price.ts';
+import { bestGlob } from './glob.ts';
 import type { Candidate } from './plan.ts';
 
 /** `price` is null where nothing is billed: lists, and counting tokens. */
@@ -58,10 +59,16 @@ export async function offersOf(
     const given = keyring.place(target, headers, contentType);
     const placed = given instanceof Promise ? await given : given;
     if ('allow' in placed) over(candidate, placed);
-    else offers.push({ ...candidate, ...placed, price });
+    else offers.push({ ...candidate, ...placed, price, contextTokens: contextOf(provider, model, price) });
   }
   return offers.length > 0 || !first ? { offers, passed } : first;
 }
+
+/** The owner's word for the model, then for the provider, then the price table's. */
+const contextOf = (provider: Provider, model: string | null, price: Price | null): number | undefined =>
+  bestGlob(provider.modelContextTokens, model ?? '') ??
+  provider.contextTokens ??
+  (price && 'contextTokens' in price ? price.contextTokens : undefined);
 
 const urlsNotAllowed = (provider: string): Denial =>
   deny(

@@ -14,7 +14,13 @@ export type AgentModels = {
   aliases: Aliases;
 };
 
-export type Candidate = { provider: Provider; model: string | null; target: Target };
+export type Candidate = {
+  provider: Provider;
+  model: string | null;
+  target: Target;
+  /** The longest input that the model takes, where somebody said. */
+  contextTokens?: number | undefined;
+};
 
 /** A candidate that is not asked; `why` stands among the hops of the record. */
 export type Skipped = { provider: string; model: string | null; why: string };

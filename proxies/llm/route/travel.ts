@@ -106,7 +106,7 @@ export async function travel<A, C extends Candidate = Candidate>(
       if (ms !== null) restMs = Math.min(restMs ?? ms, ms);
     };
 
-    if ((provider.contextTokens ?? Number.POSITIVE_INFINITY) < need.contextTokens) {
+    if ((candidate.contextTokens ?? Number.POSITIVE_INFINITY) < need.contextTokens) {
       hop('context');
       continue;
     }

@@ -23,6 +23,8 @@ export type Dial = {
   headers: Record<string, string>;
   body: Buffer | AsyncIterable<Buffer> | null;
   signal: AbortSignal;
+  /** Called when it goes onto a connection: from here on the provider may be at work. */
+  started(): void;
 };
 
 /** Who takes the bytes. Returns false when it wants no more until `resume`. */
@@ -101,7 +103,7 @@ export function createUpstream(sockets: Sockets, now: () => number): Upstream {
   };
 
   return {
-    dial: ({ target, certificates, headers, body, signal }) =>
+    dial: ({ target, certificates, headers, body, signal, started }) =>
       new Promise((resolve, reject) => {
         let controller: Dispatcher.DispatchController | undefined;
         let waiting: Buffer[] = [];
@@ -185,6 +187,7 @@ export function createUpstream(sockets: Sockets, now: () => number): Upstream {
             onRequestStart(given) {
               controller = given;
               if (fault) given.abort(fault);
+              else started();
             },
             onResponseStart(given, status, got) {
               if (status < 200) return; // 100 and 103 are not the answer

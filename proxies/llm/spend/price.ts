@@ -2,7 +2,7 @@
 import type { Tokens } from '../answer/tokens.ts';
 import type { KindName, OwnPrice, Provider } from '../kinds/kind.ts';
 import { ollama } from '../kinds/ollama.ts';
-import { globMatches } from '../route/glob.ts';
+import { bestGlob } from '../route/glob.ts';
 import { dayOf } from './clock.ts';
 import type { Estimate } from './estimate.ts';
 import { nanoFromUsd } from './money.ts';
@@ -95,10 +95,7 @@ function listFor(provider: Provider): List | undefined {
 }
 
 function ownPrice({ prices, price }: Provider, model: string): OwnPrice | undefined {
-  const letters = (glob: string) => glob.replaceAll('*', '').length;
-  const globs = Object.keys(prices ?? {}).filter((glob) => globMatches(glob, model));
-  const best = globs.sort((a, b) => letters(b) - letters(a) || a.length - b.length)[0];
-  return (best === undefined ? undefined : prices?.[best]) ?? price;
+  return bestGlob(prices, model) ?? price;
 }
 
 /** About the dearest model that agents are given (2026-09-23: Claude Opus 5). A header says the true cost afterwards. */

@@ -248,3 +248,20 @@ test("the cost that an upstream tells in a header is believed, but not that a pa
     assert.equal(costOf(outcome).usdNano, reservedOf(await rig.line('request', at + 2)), `"${said}"`);
   }
 });
+
+test('an agent that leaves before the first byte pays what was reserved: the provider is at work', async (t) => {
+  const { provider, rig } = await startBoth(t, 'openai', { change: { price } });
+  const leaving = new AbortController();
+  const left = fetch(rig.url + chat, {
+    method: 'POST',
+    body: JSON.stringify(chatBody('hello', { model: 'practice-hang', max_tokens: 100 })),
+    signal: leaving.signal,
+  });
+  await until(() => (provider.requests[0]?.body.length ?? 0) > 0);
+  leaving.abort();
+  await assert.rejects(left);
+  const outcome = await rig.line('outcome');
+  assert.equal(outcome.error, 'agent-gone');
+  assert.equal(costOf(outcome).usdNano, reservedOf(await rig.line('request')));
+  assert.equal(rig.spend.standing().day.reservedUsd, 0);
+});

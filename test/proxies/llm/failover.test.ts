@@ -189,3 +189,34 @@ test('an agent that may not use a model is refused before anything leaves, and a
   }
   assert.deepEqual([first.requests.length, second.requests.length], [0, 2]);
 });
+
+test("an input that is too long for one model goes to the next that takes it, by the model's own limit", async (t) => {
+  const small = await startProvider(t);
+  const large = await startProvider(t);
+  const rig = await startDoor(t, {
+    providers: [
+      {
+        name: 'small',
+        kind: 'openai',
+        baseUrl: small.url,
+        contextTokens: 100_000,
+        modelContextTokens: { 'practice*': 500 },
+      },
+      { name: 'large', kind: 'openai', baseUrl: large.url },
+    ],
+    aliases: { either: ['small/practice', 'large/practice'] },
+  });
+  const ask = (words: number) =>
+    post(`${rig.url}/v1/chat/completions`, chatBody('word '.repeat(words), { model: 'either' }));
+  assert.equal((await ask(10)).status, 200);
+  assert.equal((await ask(2000)).status, 200);
+  assert.deepEqual([small.requests.length, large.requests.length], [1, 1]);
+  const hops = (await rig.line('outcome', 2)).hops as { provider: string; why: string }[];
+  assert.deepEqual(
+    hops.map(({ provider, why }) => [provider, why]),
+    [
+      ['small', 'context'],
+      ['large', 'answered'],
+    ],
+  );
+});

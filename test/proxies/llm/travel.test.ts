@@ -28,6 +28,7 @@ function candidate(name: string, model = 'm', more: Partial<Provider> = {}): Can
     provider,
     model,
     target: { provider, route, origin: provider.baseUrl, path: route.path, query: '' },
+    contextTokens: provider.contextTokens,
   };
 }
 
