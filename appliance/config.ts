@@ -1,10 +1,21 @@
 /** Reads holdfast.yaml: text in, the configuration with its digest out, or every mistake with its place. The one-shot job processes/config.ts and the CLI call it. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLError,
+} from 'yaml';
 import type { z } from 'zod';
 import { crossChecks } from './config/crosscheck.ts';
 import { expected, got, wanted } from './config/expected.ts';
 import { type Mistake, type Path, pathText } from './config/mistake.ts';
 import { nearest } from './config/nearest.ts';
+import { kindsMeant } from './config/provider.ts';
 import { reservedNames, schema } from './config/schema.ts';
 import { mayStandEmpty, type Shape, shape, shapeAt } from './config/shape.ts';
 import { type Config, digestOf } from './settings.ts';
@@ -39,7 +50,7 @@ export function parseConfig(text: string, file: string): Parsed {
   const faults = [...doc.errors, ...doc.warnings];
   if (faults.length > 0) {
     return wrong(
-      faults.map((each) => ({ path: '', ...at(each.pos[0]), got: each.message, expected: 'YAML 1.2' })),
+      faults.map((each) => ({ ...fromFault(each, doc.contents), ...at(each.pos[0]), expected: 'YAML 1.2' })),
     );
   }
   const root = doc.contents as Node | null;
@@ -59,6 +70,22 @@ export function parseConfig(text: string, file: string): Parsed {
   return crossed.length > 0 ? wrong(crossed) : { ok: true, file, config, digest: digestOf(config) };
 }
 
+/** A key that stands twice is named; everything else that is no YAML is told by the parser. */
+function fromFault({ code, message, pos }: YAMLError, root: unknown): { path: string; got: string } {
+  const path = code === 'DUPLICATE_KEY' ? pathOfKey(root, pos[0], []) : undefined;
+  if (path === undefined) return { path: '', got: message };
+  return { path: pathText(path), got: `“${path.at(-1)}” a second time (names must be unique)` };
+}
+
+function pathOfKey(node: unknown, offset: number, path: Path): Path | undefined {
+  if (isSeq(node)) return first(node.items, (item, at) => pathOfKey(item, offset, [...path, at]));
+  if (!isMap(node)) return undefined;
+  return first(node.items, (pair: Pair) => {
+    const here = [...path, keyOf(pair)];
+    return startOf(pair.key) === offset ? here : pathOfKey(pair.value, offset, here);
+  });
+}
+
 type Locate = (path: Path, onKey: boolean) => Place;
 
 function fromIssue(issue: z.core.$ZodIssue, value: unknown, place: Locate): Mistake[] {
@@ -74,8 +101,15 @@ function fromIssue(issue: z.core.$ZodIssue, value: unknown, place: Locate): Mist
     got: issue.code === 'invalid_key' ? badName(String(path.at(-1))) : got(here, path),
     expected: expected(issue, path),
   };
-  const near = typeof here === 'string' ? nearest(here, shapeAt(path)?.enum ?? []) : undefined;
+  const near = typeof here === 'string' ? meant(here, path) : undefined;
   return [near === undefined ? mistake : { ...mistake, nearest: near }];
+}
+
+/** Of the few words that may stand there. */
+function meant(word: string, path: Path): string | undefined {
+  const words = shapeAt(path)?.enum ?? [];
+  const other = kindsMeant[word.toLowerCase()];
+  return path.at(-1) === 'kind' && other !== undefined ? other : nearest(word, words);
 }
 
 const badName = (key: string): string =>

@@ -1,6 +1,7 @@
 /** What every process of the table finds when it starts: its doors, its part of the configuration, its secrets, its log, the lease. Composition roots in processes/ call `attend()`. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LedgerFault } from '../proxies/ledger/fault.ts';
 import { Secret } from '../proxies/secret.ts';
 import { createLease } from './keeper/lease.ts';
 import { createLog, type Log } from './log.ts';
@@ -46,7 +47,7 @@ export function attend(env: NodeJS.ProcessEnv = process.env): Here {
   let apply: ((part: unknown) => void | Promise<void>) | undefined;
 
   process.on('uncaughtException', (error) => {
-    log.error('ends on an uncaught fault', { stack: error.stack });
+    log.error('ends on an uncaught fault', { error: inWords(error, home), stack: error.stack });
     process.exit(70); // EX_SOFTWARE: the launcher remakes the doors and starts us anew
   });
 
@@ -113,4 +114,15 @@ export function attend(env: NodeJS.ProcessEnv = process.env): Here {
       log.info('ready', { ready: true });
     },
   };
+}
+
+/** What is wrong and what to do, in one sentence or two: it stands in the error log, and as the reason in `holdfast status`. */
+function inWords(error: Error, home: string): string {
+  // The home has another name in our view than on the owner's disk.
+  const message = home === '' ? error.message : error.message.replaceAll(`${home}/`, '');
+  if (error instanceof Problem && error.hint !== '') return `${message}. ${error.hint}`;
+  if (!(error instanceof LedgerFault) || error.code !== 'broken-chain') return message;
+  const name = /^audit\/([a-z0-9-]+)(?:\.jsonl|\/)/.exec(message)?.[1] ?? 'NAME';
+  const lost = name === 'traffic' ? ' (what was spent this month is then forgotten)' : '';
+  return `${message}. \`holdfast audit verify\` names it; to go on, move audit/${name}.jsonl and audit/${name}/ elsewhere${lost}`;
 }

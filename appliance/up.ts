@@ -43,6 +43,8 @@ export type Up = {
   /** The first code that the controller shows on a first run. */
   setupCode: Promise<string>;
   firstRun: boolean;
+  /** What does not run after the first round of starts, and why. It is tried again and again; `say` tells when it runs. */
+  notRunning: { name: string; why: string }[];
   close(): Promise<void>;
 };
 
@@ -207,6 +209,11 @@ export async function up(options: UpOptions): Promise<Up> {
     chatUrl,
     setupCode,
     firstRun,
+    notRunning: house
+      .processes()
+      .flatMap(({ name, state, why }) =>
+        state === 'running' ? [] : [{ name, why: why === undefined ? state : `${state}: ${why}` }],
+      ),
     async close() {
       tools?.stop();
       await house.close();

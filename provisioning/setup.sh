@@ -29,7 +29,16 @@ case "${npm_config_install-unset}" in '' | false) may_install=no ;; esac
 # The file holds what was installed, not when: a checkout sets every time stamp anew.
 stamp=node_modules/.holdfast-lock
 lock=$(sha256sum <package-lock.json)
-if [ "$lock" != "$(cat $stamp 2>/dev/null || true)" ]; then
+is_installed() { [ "$lock" = "$(cat $stamp 2>/dev/null || true)" ]; }
+if ! is_installed; then
+  # Two at once would delete each other's node_modules. npm inherits the descriptor, so whoever is killed holds it until its npm has ended too.
+  exec 9<package-lock.json
+  if command -v flock >/dev/null && ! flock -n 9; then
+    say 'another set-up is at work, waiting ...'
+    flock 9
+  fi
+fi
+if ! is_installed; then
   say 'installing the npm packages that package-lock.json names, Node itself among them (about 270 MB, once) ...'
   rm -f $stamp
   # By the node that npm runs under: the one in node_modules is about to be deleted, and may not start yet.
@@ -51,6 +60,7 @@ if [ "$lock" != "$(cat $stamp 2>/dev/null || true)" ]; then
   esac
   printf '%s' "$lock" >$stamp
 fi
+exec 9<&-
 
 missing=
 reasons=

@@ -39,7 +39,7 @@ export function askVerb(program: Command): void {
         }
         if (event.event === 'done') return exit.ok;
         if (event.event === 'failed') {
-          if (!asJson) note(`holdfast: ${words(event.reason)}\n${words(event.hint)}`.trimEnd());
+          if (!asJson) note(`${named(words(event.reason))}\n${words(event.hint)}`.trimEnd());
           return event.refused === true ? exit.refused : exit.fault;
         }
       }
@@ -48,3 +48,6 @@ export function askVerb(program: Command): void {
     },
   );
 }
+
+/** A refusal of a door names Holdfast itself (proxies/llm/denial.ts). */
+const named = (reason: string): string => (/^holdfast\b/i.test(reason) ? reason : `holdfast: ${reason}`);

@@ -1,6 +1,6 @@
 /** `holdfast audit`: is the record what was written? Works with Holdfast down, on the files alone. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Audited } from '../../proxies/ledger/audit.ts';
@@ -8,14 +8,20 @@ import { homePaths } from '../paths.ts';
 import { Problem } from '../problem.ts';
 import { exit } from './exit.ts';
 import { json, note, say, table } from './print.ts';
+import { isThere } from './reach.ts';
 import { verb } from './verb.ts';
 
 export function auditVerb(program: Command): void {
-  const group = program.command('audit').description('the record of what happened');
+  // The one verb that there is goes without its name too.
+  const group = declared(program, 'audit', 'is the record what was written? The same as `audit verify`');
+  declared(group, 'verify', 'walk every ledger and its checkpoints; names the first bad record');
+}
+
+const declared = (under: Command, name: string, summary: string): Command =>
   verb<{ key?: string }>(
-    group,
-    'verify',
-    'walk every ledger and its checkpoints; names the first bad record',
+    under,
+    name,
+    summary,
     { json: true },
     (command) =>
       command.option(
@@ -27,11 +33,11 @@ export function auditVerb(program: Command): void {
         import('../../proxies/ledger/audit.ts'),
         import('../../proxies/ledger/note.ts'),
       ]);
-      if (!existsSync(join(home, 'audit')))
+      if (!isThere(join(home, 'audit')))
         throw new Problem(
-          'not-running',
+          'missing',
           404,
-          `there is no ${join(home, 'audit')}`,
+          `no record is under ${home}: there is no folder ${join(home, 'audit')}`,
           'Name the home: --home DIR.',
         );
       const key = await publicKey(home, given);
@@ -43,7 +49,6 @@ export function auditVerb(program: Command): void {
       return ok ? exit.ok : exit.refused;
     },
   );
-}
 
 /** A key from outside proves more: who can change the ledgers may have changed the one beside them. */
 async function publicKey(home: string, given: string | undefined): Promise<KeyObject> {

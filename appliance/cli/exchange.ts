@@ -1,40 +1,52 @@
 /** One exchange on a terminal: a row of `holdfast traffic`, or the whole of it for `traffic show`. Its texts are an agent's and a provider's; print.ts makes them visible. */
 import type { Bodies, Body } from '../../proxies/ledger/body.ts';
 import type { Exchange } from '../../proxies/ledger/exchange.ts';
+import { faultWords } from '../view/fault.ts';
 import { clockTime, usd } from '../view/words.ts';
 
 export const titles = ['TIME', 'ID', 'AGENT', 'MODEL', 'STATUS', 'IN', 'OUT', 'USD', 'MS', 'VERDICT'];
 
 /** Long enough that two of one day seldom share it; `show` takes the beginning of an id. */
-const shortId = 8;
+const shortId = ({ id }: Exchange): string => id.slice(0, 8);
 
 export const row = (each: Exchange, nowMs: number): unknown[] => [
   clockTime(each.atMs, nowMs),
-  each.id.slice(0, shortId),
+  shortId(each),
   each.agent,
   modelOf(each),
   each.status,
   each.tokens.in,
   each.tokens.out,
-  usd(each.costUsd),
+  costOf(each),
   each.ms === null ? '' : Math.round(each.ms),
   verdictOf(each),
 ];
 
 const modelOf = ({ provider, model, asked }: Exchange): string =>
-  provider === null ? (asked ?? '') : `${provider}${model === null ? '' : `/${model}`}`;
+  provider === null ? (asked ?? '') : named({ provider, model });
 
 const verdictOf = ({ verdict, rule, error }: Exchange): string => {
-  if (verdict === 'refuse') return `refused ${rule ?? ''}`.trimEnd();
-  if (verdict === 'fail') return `failed ${error ?? ''}`.trimEnd();
-  return verdict === 'allow' ? 'passed' : 'under way';
+  if (verdict === 'refused' && rule !== null) return `refused ${rule}`;
+  return verdict === 'failed' && error !== null ? `failed ${faultWords(error)}` : verdict;
 };
 
+const amountOf = (value: unknown): unknown => (value as { usdNano?: unknown } | null | undefined)?.usdNano;
+
+/** Nobody could know what it cost, so it costs what was set aside for it. */
+const isReserved = ({ costUsd, lines: { request, outcome } }: Exchange): boolean =>
+  costUsd !== null &&
+  costUsd > 0 &&
+  request?.reserved !== undefined &&
+  amountOf(outcome?.cost) === amountOf(request.reserved);
+
+const costOf = (each: Exchange, unit = ''): string =>
+  each.costUsd === null ? '' : `${usd(each.costUsd)}${unit}${isReserved(each) ? ' (reserved)' : ''}`;
+
 /** As JSON: the facts, and both bodies as text. */
-export const facts = ({ lines, files: _, atMs: __, ...rest }: Exchange): Record<string, unknown> => ({
-  ...rest,
-  reserved: lines.request?.reserved,
-});
+export const facts = (each: Exchange): Record<string, unknown> => {
+  const { lines, files: _, atMs: __, ...rest } = each;
+  return { ...rest, reserved: lines.request?.reserved, costIsReserved: isReserved(each) };
+};
 
 export const wholeJson = (each: Exchange, { asked, answered }: Bodies): Record<string, unknown> => ({
   ...facts(each),
@@ -57,8 +69,11 @@ export function whole(each: Exchange, bodies: Bodies): string {
     ['agent', each.agent],
     ['turn', each.turn ?? ''],
     ['asked', `${each.method} ${each.path}${each.asked === null ? '' : `, model ${each.asked}`}`],
-    ['answered by', each.provider === null ? '' : modelOf(each)],
-    ['verdict', some(verdictOf(each), each.status === null ? '' : `status ${each.status}`)],
+    whoOf(each),
+    [
+      'verdict',
+      some(`${verdictOf(each)}${codeOf(each)}`, each.status === null ? '' : `status ${each.status}`),
+    ],
     ['reason', each.reason ?? ''],
     ['stopped by', each.stop ?? ''],
     ['time', some(ms('first byte', each.firstByteMs), ms('total', each.ms))],
@@ -72,17 +87,17 @@ export function whole(each: Exchange, bodies: Bodies): string {
         count('reasoning', tokens.reasoning),
       ),
     ],
-    ['cost', each.costUsd === null ? '' : `${usd(each.costUsd)} USD`],
+    ['cost', costOf(each, ' USD')],
     ['bytes', some(count('out', each.bytesOut ?? undefined), count('in', each.bytesIn ?? undefined))],
   ];
   const headers = Object.entries((each.lines.request?.headers ?? {}) as Record<string, unknown>);
   return [
-    ...facts.filter(([, value]) => value !== '').map(([name, value]) => `${name.padEnd(12)} ${value}`),
+    ...facts.filter(([, value]) => value !== '').map(([name, value]) => `${name.padEnd(14)} ${value}`),
     ...section(
       'hops',
       hops.map(
         (hop, at) =>
-          `${at + 1}. ${hop.provider}${hop.model === '' ? '' : `/${hop.model}`}  ${hop.why}${hop.ms === null ? '' : `  ${Math.round(hop.ms)} ms`}`,
+          `${at + 1}. ${named(hop)}  ${faultWords(hop.why)}${hop.ms === null ? '' : `  ${Math.round(hop.ms)} ms`}`,
       ),
     ),
     ...section(
@@ -90,8 +105,39 @@ export function whole(each: Exchange, bodies: Bodies): string {
       headers.map(([name, value]) => `${name}: ${String(value)}`),
     ),
     ...section(`request${noteOf(bodies.asked)}`, bodies.asked ? readable(bodies.asked) : []),
-    ...section(`answer${noteOf(bodies.answered)}`, bodies.answered ? readable(bodies.answered) : []),
+    ...section(
+      `answer${streamed(each, bodies.asked) ? ', put together from a stream' : ''}${noteOf(bodies.answered)}`,
+      bodies.answered ? readable(bodies.answered) : [],
+    ),
   ].join('\n');
+}
+
+const named = ({ provider, model }: { provider: string; model: string | null }): string =>
+  `${provider}${model === null || model === '' ? '' : `/${model}`}`;
+
+/** An outcome names a provider only when one answered. */
+function whoOf(each: Exchange): [string, string] {
+  const { hops, provider, model, lines } = each;
+  const first = provider === null ? '' : named({ provider, model });
+  if (lines.outcome === undefined) return ['sent to', first];
+  if (lines.outcome.provider !== undefined) return ['answered by', first];
+  return ['no answer from', [...new Set(hops.map(named))].join(', ') || first];
+}
+
+/** The word on record, for a filter, where it is shown in others. */
+const codeOf = ({ error }: Exchange): string =>
+  error === null || faultWords(error) === error ? '' : ` (${error})`;
+
+/** The record holds one answer, however it came; the request says which way that was. */
+export function streamed({ path }: Exchange, asked: Body | null): boolean {
+  if (/stream/i.test(path)) return true; // Gemini: :streamGenerateContent
+  try {
+    const { stream } = JSON.parse(asked ? textOf(asked) : '') as { stream?: unknown };
+    // Ollama's own paths stream unless told otherwise: https://docs.ollama.com/api/streaming
+    return stream === undefined ? /^\/api\/(chat|generate)$/.test(path) : stream === true;
+  } catch {
+    return false;
+  }
 }
 
 const section = (title: string, lines: string[]): string[] =>

@@ -3,7 +3,7 @@ import { Problem } from '../problem.ts';
 
 export const exit = {
   ok: 0,
-  /** Something that should work did not. */
+  /** Something that should work did not, or what was named is not there. */
   fault: 1,
   /** The command line makes no sense. */
   usage: 2,
@@ -28,6 +28,8 @@ const byCode: Record<string, number> = {
   'no-namespace': exit.unavailable,
   missing: exit.unavailable,
   'not-served': exit.unavailable,
+  'not-allowed': exit.unavailable,
+  'no-exchange': exit.fault,
 };
 
 /** A refusal of another process of ours is a 4xx; the rest is a fault. */

@@ -14,7 +14,7 @@ export async function findConfig(home: string, given?: string): Promise<Found> {
   const seen = await launcherStatus(home);
   const used =
     seen && typeof seen.configFile === 'string' ? seen.configFile : join(resolve(home), 'holdfast.yaml');
-  return { file: given === undefined ? used : resolve(given), running: seen !== undefined };
+  return { file: given ?? used, running: seen !== undefined };
 }
 
 async function launcherStatus(home: string): Promise<Record<string, unknown> | undefined> {

@@ -1,7 +1,8 @@
 /** Exchanges as an HTTP Archive (HAR 1.2), for the tools that read one. `holdfast traffic har` writes it. */
+import { STATUS_CODES } from 'node:http';
 import type { Bodies, Body } from '../../proxies/ledger/body.ts';
 import type { Exchange } from '../../proxies/ledger/exchange.ts';
-import { facts, textOf } from './exchange.ts';
+import { facts, streamed, textOf } from './exchange.ts';
 
 // FORMAT: http://www.softwareishard.com/blog/har-12-spec/ . -1 is "not known" there; names with _ are extensions of ours.
 
@@ -17,7 +18,8 @@ type NameValue = { name: string; value: string };
 export function harEntry(each: Exchange, { asked, answered }: Bodies): Record<string, unknown> {
   const headers = headersOf(each);
   const wait = each.firstByteMs ?? each.ms ?? 0;
-  const total = each.ms ?? 0;
+  const total = Math.max(wait, each.ms ?? 0);
+  const sent = each.lines.request?.bytes;
   return {
     startedDateTime: each.at,
     time: total,
@@ -29,26 +31,28 @@ export function harEntry(each: Exchange, { asked, answered }: Bodies): Record<st
       headers,
       queryString: [],
       headersSize: -1,
-      bodySize: asked?.bytes.length ?? 0,
-      ...(asked ? { postData: { mimeType: mimeOf(headers), ...bodyOf(asked) } } : {}),
+      bodySize: typeof sent === 'number' ? sent : -1,
+      ...(asked && asked.bytes.length > 0
+        ? { postData: { mimeType: mimeOf(headers), ...bodyOf(asked) } }
+        : {}),
     },
     response: {
       status: each.status ?? 0,
-      statusText: each.rule ?? each.error ?? '',
+      statusText: STATUS_CODES[each.status ?? 0] ?? '',
       httpVersion: 'HTTP/1.1',
       cookies: [],
       headers: [],
       content: {
         size: answered?.bytes.length ?? 0,
         mimeType: answered ? 'application/json' : 'x-unknown',
-        ...(answered ? { ...bodyOf(answered), comment: 'a streamed answer in one piece' } : {}),
+        ...(answered ? bodyOf(answered, streamed(each, asked) ? ['put together from a stream'] : []) : {}),
       },
       redirectURL: '',
       headersSize: -1,
       bodySize: each.bytesIn ?? -1,
     },
     cache: {},
-    timings: { send: 0, wait, receive: Math.max(0, total - wait) },
+    timings: { send: 0, wait, receive: total - wait },
     _holdfast: facts(each),
   };
 }
@@ -63,7 +67,7 @@ const headersOf = ({ lines }: Exchange): NameValue[] =>
     value: String(value),
   }));
 
-const bodyOf = (body: Body): { text: string; comment?: string } => ({
-  text: textOf(body),
-  ...(body.redacted > 0 ? { comment: `${body.redacted} masked` } : {}),
-});
+function bodyOf(body: Body, notes: string[] = []): { text: string; comment?: string } {
+  const comment = [...notes, ...(body.redacted > 0 ? [`${body.redacted} masked`] : [])].join(', ');
+  return { text: textOf(body), ...(comment === '' ? {} : { comment }) };
+}

@@ -20,43 +20,8 @@ const nodesMs = 15_000; // a node that sleeps takes its time; a dead one is give
 const models = () => Promise.all([import('../models/standing.ts'), import('./standing.ts')]);
 
 export function modelsVerb(program: Command): void {
-  const group = program.command('models').description('providers, models, prices and what was spent');
-  verb(
-    group,
-    'list',
-    'providers with what they hold, aliases, prices, and models that wait for a price',
-    { json: true },
-    (command) => command,
-    async ({ home, json: asJson }) => {
-      const { config, running } = await configOf(home);
-      const at = running ? reach(home) : undefined;
-      const [{ parseStanding }, { pricesOf, printModels }] = await models();
-      const [standing, nodes] = await Promise.all([
-        at?.call('models', 'GET /standing', undefined, { timeoutMs: 5000 }).then(parseStanding),
-        at
-          ?.call('models', 'GET /nodes', undefined, { timeoutMs: nodesMs })
-          .then((answer) => list(facts(answer).nodes))
-          .catch((error: unknown) => {
-            // The rest of the list is worth having without what the nodes hold.
-            note(
-              `What the nodes hold is not known: ${error instanceof Error ? error.message : String(error)}`,
-            );
-            return [];
-          }),
-      ]);
-      const prices = await pricesOf(config, standing, nodes ?? []);
-      if (asJson)
-        json({
-          providers: standing?.providers ?? [],
-          nodes: nodes ?? [],
-          models: config.models,
-          prices,
-          unpriced: standing?.unpriced ?? [],
-        });
-      else printModels(config, standing, nodes ?? [], prices);
-      return exit.ok;
-    },
-  );
+  const group = listVerb(program, 'models', 'providers, models, prices and what was spent; alone: `list`');
+  listVerb(group, 'list', 'providers with what they hold, aliases, prices, and models that wait for a price');
   priceVerb(group);
   pullVerb(group);
   loginVerb(group);
@@ -77,6 +42,47 @@ export function modelsVerb(program: Command): void {
     },
   );
 }
+
+const listVerb = (under: Command, name: string, summary: string): Command =>
+  verb(
+    under,
+    name,
+    summary,
+    { json: true },
+    (command) => command,
+    async ({ home, json: asJson }) => {
+      const { config, running } = await configOf(home);
+      const at = running ? reach(home) : undefined;
+      const [{ parseStanding }, { priceJson, pricesOf, printModels }] = await models();
+      const [standing, nodes] = await Promise.all([
+        at?.call('models', 'GET /standing', undefined, { timeoutMs: 5000 }).then(parseStanding),
+        at
+          ?.call('models', 'GET /nodes', undefined, { timeoutMs: nodesMs })
+          .then((answer) => list(facts(answer).nodes))
+          .catch((error: unknown) => {
+            // The rest of the list is worth having without what the nodes hold.
+            note(
+              `What the nodes hold is not known: ${error instanceof Error ? error.message : String(error)}`,
+            );
+            return [];
+          }),
+      ]);
+      const prices = await pricesOf(config, standing, nodes ?? []);
+      if (asJson)
+        json({
+          running,
+          providers:
+            standing?.providers ??
+            Object.entries(config.providers).map(([provider, { kind }]) => ({ name: provider, kind })),
+          nodes: nodes ?? [],
+          models: config.models,
+          prices: prices.map(priceJson),
+          unpriced: standing?.unpriced ?? [],
+        });
+      else await printModels(config, standing, nodes ?? [], prices);
+      return exit.ok;
+    },
+  );
 
 function priceVerb(group: Command): void {
   type Given = { input?: number; output?: number; cached?: number; free?: true };

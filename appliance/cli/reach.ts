@@ -1,5 +1,5 @@
 /** The sockets of the Holdfast that runs in a home folder, as the verbs call them. Nobody there is an answer of its own: not running. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Home, homePaths } from '../paths.ts';
 import { Problem } from '../problem.ts';
@@ -12,10 +12,12 @@ export type Reach = {
 };
 
 export function reach(folder: string): Reach {
-  if (!existsSync(resolve(folder))) throw notRunning(folder);
+  if (!isThere(resolve(folder))) throw notRunning(folder);
   const home = homePaths(folder);
   /** One process that is down is not the whole. */
   const explain = async (error: unknown, socket: string): Promise<unknown> => {
+    if (code(error) === 'EACCES' || (silent(error) && ofAnother(home.home)))
+      return notAllowed(home.home, error);
     if (!silent(error)) return error;
     const up = await call(home.socket('launch'), 'GET /status', undefined, { timeoutMs: 2000 }).catch(
       () => null,
@@ -38,11 +40,36 @@ export function reach(folder: string): Reach {
   };
 }
 
-/** No socket or nobody behind it. A time-out or a permission is something else, and keeps its words. */
-function silent(error: unknown): boolean {
-  const cause = error instanceof Problem && error.code === 'unreachable' ? error.cause : undefined;
-  return ['ENOENT', 'ECONNREFUSED'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+/** Not to be allowed to look is no answer. */
+export function isThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw notAllowed(path, error);
+    return false;
+  }
 }
+
+/** The sockets of another user are in a folder of theirs, where nobody else finds them; root's are found and closed. */
+const ofAnother = (home: string): boolean => ![0, statSync(home).uid].includes(process.getuid?.() ?? 0);
+
+function code(error: unknown): string {
+  const cause = error instanceof Problem && error.code === 'unreachable' ? error.cause : undefined;
+  return (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+}
+
+/** No socket or nobody behind it. A time-out is something else, and keeps its words. */
+const silent = (error: unknown): boolean => ['ENOENT', 'ECONNREFUSED'].includes(code(error));
+
+const notAllowed = (what: string, cause: unknown): Problem =>
+  new Problem(
+    'not-allowed',
+    403,
+    `this account may not look at ${what}`,
+    'Ask as root, or as the user who started it.',
+    cause,
+  );
 
 const notServed = (socket: string, cause: unknown): Problem =>
   new Problem(

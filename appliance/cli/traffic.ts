@@ -9,7 +9,7 @@ import {
   type Exchange,
   exchangeOf,
   exchanges,
-  findExchange,
+  findExchanges,
   type Line,
   linesSince,
   queriedOf,
@@ -19,11 +19,13 @@ import { parseQuery, type Query } from '../../proxies/ledger/query.ts';
 import { nearest } from '../config/nearest.ts';
 import { Problem } from '../problem.ts';
 import { visibleLine } from '../view/visible.ts';
+import { clockTime, count } from '../view/words.ts';
 import { facts, row, titles, whole, wholeJson } from './exchange.ts';
 import { exit } from './exit.ts';
 import { harEntry, harHead, harTail } from './har.ts';
 import { json, note, say, table } from './print.ts';
-import { verb, whole as wholeNumber } from './verb.ts';
+import { isThere } from './reach.ts';
+import { path as pathOf, verb, whole as wholeNumber } from './verb.ts';
 
 type Good = Extract<Query, { ok: true }>;
 
@@ -33,9 +35,11 @@ const pollMs = 500;
 /** Bodies of one batch for a HAR: what is held at once. */
 const batchBytes = 32 * 1024 * 1024;
 const batchMost = 100;
+/** Of an id that is too short: enough to see what more to type. */
+const candidates = 10;
 
 const filterHelp =
-  "terms that all hold, such as 'agent=main status>=400 model~claude cost>0.01 since:1h rule=budget*'";
+  "terms that all hold, such as 'agent=main verdict=refused status>=400 model~claude cost>0.01 since:1h'";
 
 export function trafficVerb(program: Command): void {
   const command = verb<{ follow?: true; filter?: string; last: number }>(
@@ -55,7 +59,7 @@ export function trafficVerb(program: Command): void {
       const found = seen.found.toReversed();
       if (follow) return followed(path, query, { ...seen, found, asJson: asJson === true });
       if (asJson) json(found.map(facts));
-      else if (found.length === 0) note(filter ? 'No exchange matches.' : 'No exchange with a model yet.');
+      else if (found.length === 0) note(filter && isThere(path) ? 'No exchange matches.' : nothingYet(home));
       else
         say(
           table(
@@ -74,14 +78,7 @@ export function trafficVerb(program: Command): void {
     (declared) => declared.argument('<id>', 'or the beginning of it'),
     async ({ home, json: asJson }, [id = '']) => {
       const path = ledgerOf(home);
-      const found = await readable(path, () => findExchange(path, id));
-      if (!found)
-        throw new Problem(
-          'no-exchange',
-          404,
-          `there is no exchange ${visibleLine(id, 60)}`,
-          'See `holdfast traffic`.',
-        );
+      const found = await oneOf(path, id);
       const [bodies = { asked: null, answered: null }] = await bodiesOf(path, [found]);
       if (asJson) json(wholeJson(found, bodies));
       else say(whole(found, bodies));
@@ -95,21 +92,58 @@ export function trafficVerb(program: Command): void {
     { json: true },
     (declared) =>
       declared
-        .requiredOption('--out <file>', 'it holds what was said: give it to nobody else')
+        .requiredOption('--out <file>', 'or - for stdout; it holds what was said: give it to nobody else')
         .option('--filter <terms>', filterHelp)
         .option('--last <n>', 'how many at most', wholeNumber(1, most), 1000),
     async ({ home, filter, last, out, json: asJson }) => {
       const path = ledgerOf(home);
       const { found } = await lastOf(path, queryOf(filter), last);
-      await writeHar(path, found, resolve(out));
-      if (asJson) json({ file: resolve(out), entries: found.length });
-      else say(`${resolve(out)}: ${found.length} exchanges`);
+      if (out === '-') {
+        await pipeline(harText(path, found), process.stdout, { end: false });
+        return exit.ok;
+      }
+      const file = pathOf(out);
+      await writeHar(path, found, file);
+      if (asJson) json({ file, entries: found.length });
+      else say(`${file}: ${count(found.length, 'exchange')}`);
       return exit.ok;
     },
   );
 }
 
-const ledgerOf = (home: string): string => join(resolve(home), 'audit', 'traffic.jsonl');
+/** The ledger of a home need not be there yet. A folder that is none is a slip of the command line. */
+function ledgerOf(home: string): string {
+  const folder = resolve(home);
+  if (!['audit', 'holdfast.yaml'].some((name) => isThere(join(folder, name))))
+    throw new Problem('usage', 404, `${folder} is no home of Holdfast`, 'Name its home folder: --home DIR.');
+  return join(folder, 'audit', 'traffic.jsonl');
+}
+
+const nothingYet = (home: string): string =>
+  `No exchange with a model is on record yet under ${resolve(home)}.`;
+
+async function oneOf(path: string, id: string): Promise<Exchange> {
+  const found = await readable(path, () => findExchanges(path, id, candidates + 1), []);
+  const [one, ...more] = found;
+  if (!one)
+    throw new Problem(
+      'no-exchange',
+      404,
+      `there is no exchange ${visibleLine(id, 60)}`.trimEnd(),
+      'See `holdfast traffic`.',
+    );
+  if (id !== '' && more.length === 0) return one;
+  const rows = found
+    .slice(0, candidates)
+    .map((each) => [each.id, clockTime(each.atMs, Date.now()), each.agent, each.asked]);
+  const rest = more.length >= candidates ? '\n...' : '';
+  throw new Problem(
+    'usage',
+    400,
+    id === '' ? 'an id is needed, or its beginning' : `more than one id begins with ${visibleLine(id, 60)}`,
+    `${table(['ID', 'TIME', 'AGENT', 'ASKED'], rows)}${rest}`,
+  );
+}
 
 function queryOf(filter = ''): Good {
   const query = parseQuery(filter, Date.now(), nearest);
@@ -135,7 +169,7 @@ type Seen = {
 
 async function lastOf(path: string, query: Good, last: number): Promise<Seen> {
   const seen: Seen = { found: [], open: [], seq: await lastSeq(path) };
-  return readable(path, async () => {
+  const read = async (): Promise<Seen> => {
     for await (const each of exchanges(path)) {
       if (query.sinceMs !== null && each.atMs < query.sinceMs) break;
       if (each.verdict === 'open') seen.open.push(each);
@@ -143,33 +177,29 @@ async function lastOf(path: string, query: Good, last: number): Promise<Seen> {
       if (seen.found.length >= last) break;
     }
     return seen;
-  });
+  };
+  return readable(path, read, seen);
 }
 
 async function lastSeq(path: string): Promise<number> {
-  return readable(path, async () => {
+  const read = async (): Promise<number> => {
     for await (const { seq } of newestFirst(path)) return seq;
     return 0;
-  });
+  };
+  return readable(path, read, 0);
 }
 
-async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
+/** `none` where nothing is on record yet. */
+async function readable<T>(path: string, read: () => Promise<T>, none: T): Promise<T> {
   try {
     return await read();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT')
-      throw new Problem(
-        'no-ledger',
-        404,
-        `there is no ledger ${path}`,
-        'Name its home folder: --home DIR.',
-        error,
-      );
+    if (code === 'ENOENT') return none;
     if (code === 'EACCES')
       throw new Problem(
-        'fault',
-        500,
+        'not-allowed',
+        403,
         `${path} may not be read`,
         'Ask as root, or as the user who started it.',
         error,
@@ -194,7 +224,7 @@ async function followed(path: string, query: Good, { found, open, seq, asJson }:
   let last = seq;
   let size = -1;
   for (;;) {
-    const now = (await stat(path)).size;
+    const now = (await readable(path, () => stat(path), undefined))?.size ?? size;
     if (now !== size) {
       size = now;
       const came = await linesSince(path, last);
@@ -226,22 +256,23 @@ const fixed = (cells: unknown[]): string =>
     .join('  ')
     .trimEnd();
 
-async function writeHar(path: string, found: Exchange[], out: string): Promise<void> {
-  async function* text(): AsyncGenerator<string> {
-    yield harHead;
-    let comma = '';
-    for (const batch of batches(found)) {
-      const bodies = await bodiesOf(path, batch);
-      for (const [at, each] of batch.entries()) {
-        yield `${comma}\n${JSON.stringify(harEntry(each, bodies[at] ?? { asked: null, answered: null }))}`;
-        comma = ',';
-      }
+async function* harText(path: string, found: Exchange[]): AsyncGenerator<string> {
+  yield harHead;
+  let comma = '';
+  for (const batch of batches(found)) {
+    const bodies = await bodiesOf(path, batch);
+    for (const [at, each] of batch.entries()) {
+      yield `${comma}\n${JSON.stringify(harEntry(each, bodies[at] ?? { asked: null, answered: null }))}`;
+      comma = ',';
     }
-    yield harTail;
   }
+  yield harTail;
+}
+
+async function writeHar(path: string, found: Exchange[], out: string): Promise<void> {
   const part = `${out}.part`;
   try {
-    await pipeline(text, createWriteStream(part, { mode: 0o600, flush: true }));
+    await pipeline(harText(path, found), createWriteStream(part, { mode: 0o600, flush: true }));
     await rename(part, out);
   } catch (error) {
     await rm(part, { force: true });

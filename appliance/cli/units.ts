@@ -11,7 +11,7 @@ import { Problem } from '../problem.ts';
 import { exit } from './exit.ts';
 import { readConfigText } from './file.ts';
 import { json, note, say } from './print.ts';
-import { verb, whole } from './verb.ts';
+import { path, verb, whole } from './verb.ts';
 
 type Options = { out: string; prefix?: string; config?: string; dockerGid?: number };
 
@@ -23,9 +23,9 @@ export function unitsVerb(program: Command): void {
     { json: true },
     (command) =>
       command
-        .requiredOption('--out <folder>', 'where to write them')
-        .option('--prefix <folder>', `where the code is, instead of ${view.code}`)
-        .option('--config <file>', 'instead of holdfast.yaml in the home folder')
+        .requiredOption('--out <folder>', 'where to write them', path)
+        .option('--prefix <folder>', `where the code is, instead of ${view.code}`, path)
+        .option('--config <file>', 'instead of holdfast.yaml in the home folder', path)
         .option('--docker-gid <number>', "the group of Docker's socket", whole(1, 4_000_000_000)),
     async ({ home, out, prefix, config: given, dockerGid, json: asJson }) => {
       const [{ parseConfig }, { mistakeLine }, { renderUnits }] = await Promise.all([
@@ -33,7 +33,7 @@ export function unitsVerb(program: Command): void {
         import('../config/mistake.ts'),
         import('../../provisioning/units.ts'),
       ]);
-      const file = resolve(given ?? join(home, 'holdfast.yaml'));
+      const file = given ?? join(resolve(home), 'holdfast.yaml');
       const text = readConfigText(file);
       if (text === undefined && given !== undefined)
         throw new Problem('config', 404, `there is no ${file}`, '');
@@ -63,17 +63,15 @@ export function unitsVerb(program: Command): void {
         docker: gid === undefined ? null : { socket: '/run/docker.sock', gid },
       });
       const units = renderUnits(table, {
-        ...(prefix === undefined ? {} : { prefix: resolve(prefix) }),
+        ...(prefix === undefined ? {} : { prefix }),
         keys,
         groupOf: (door) => socketGroup(config, instance, door),
       });
       mkdirSync(out, { recursive: true });
       for (const [name, unit] of Object.entries(units)) writeFileSync(join(out, name), unit, { mode: 0o644 });
-      if (asJson) json({ out: resolve(out), version: parsed.digest, files: Object.keys(units) });
+      if (asJson) json({ out, version: parsed.digest, files: Object.keys(units) });
       else
-        say(
-          `${Object.keys(units).length} files in ${resolve(out)}, for configuration ${parsed.digest}\n${nextSteps}`,
-        );
+        say(`${Object.keys(units).length} files in ${out}, for configuration ${parsed.digest}\n${nextSteps}`);
       return exit.ok;
     },
   );

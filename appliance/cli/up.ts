@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Problem } from '../problem.ts';
-import { verb } from './verb.ts';
+import { path, verb } from './verb.ts';
 
 type Options = { config?: string; install: boolean };
 
@@ -14,7 +14,7 @@ export function upVerb(program: Command): void {
     { json: true },
     (command) =>
       command
-        .option('--config <file>', 'instead of holdfast.yaml in the home folder')
+        .option('--config <file>', 'instead of holdfast.yaml in the home folder', path)
         .option('--no-install', 'never install a Debian package'),
     async ({ home, config, install, json }) => {
       const args = [

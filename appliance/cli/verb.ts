@@ -1,4 +1,5 @@
 /** How a verb is declared: its name, `--home` and `--json` like every other, and one place where what it throws becomes a line and an exit code. */
+import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { defaultHome } from '../paths.ts';
 import { Problem } from '../problem.ts';
@@ -21,17 +22,24 @@ export function verb<O extends object>(
   const command = program
     .command(name)
     .description(summary)
-    .option('--home <folder>', 'where it keeps everything', defaultHome());
+    .option('--home <folder>', 'where it keeps everything', path, defaultHome());
   if (settings.json) command.option('--json', 'print facts as JSON');
   declare(command).action(async () => {
     try {
-      process.exitCode = await act(command.opts<O & Common>(), command.args);
+      process.exitCode = await act({ ...command.opts<O & Common>(), home: homeOf(command) }, command.args);
     } catch (error) {
       complain(error);
       process.exitCode = exitFor(error);
     }
   });
   return command; // a verb may have verbs of its own
+}
+
+/** `holdfast traffic --home DIR show ID`: what was said to the verb above holds for the one below. */
+function homeOf(command: Command): string {
+  let from = command;
+  while (from.getOptionValueSource('home') !== 'cli' && from.parent) from = from.parent;
+  return (from.getOptionValueSource('home') === 'cli' ? from : command).opts<Common>().home;
 }
 
 export function complain(error: unknown): void {
@@ -48,3 +56,6 @@ export const whole =
     if (/^\d+$/.test(given) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`);
   };
+
+/** For files and folders on the command line: npm runs us in the checkout, and tells in INIT_CWD where the person is. */
+export const path = (given: string): string => resolve(process.env.INIT_CWD ?? '', given);

@@ -1,20 +1,23 @@
 /** What one field of holdfast.yaml alone cannot know: names that stand elsewhere, ports that must differ. config.ts asks after the schema has said yes. */
-import { chainOf, linkOf } from '../../proxies/llm/route/chain.ts';
+import { kinds } from '../../proxies/llm/kinds/paths.ts';
+import { chainOf, type Link, linkOf } from '../../proxies/llm/route/chain.ts';
+import { anyGlob } from '../../proxies/llm/route/glob.ts';
 import type { Config } from '../settings.ts';
 import { got } from './expected.ts';
-import type { Mistake, Path } from './mistake.ts';
+import type { Crossed, Path } from './mistake.ts';
 import { nearest } from './nearest.ts';
-
-export type Crossed = Omit<Mistake, 'path' | 'line' | 'column'> & { path: Path };
+import { permitted } from './permitted.ts';
 
 export function crossChecks(config: Config): Crossed[] {
   const agents = Object.entries(config.agents);
   return [
     ...ports(config),
+    ...providers(config),
     ...chains(config, ['models'], config.models, {}),
     ...agents.flatMap(([name, agent]) => [
       ...chains(config, ['agents', name, 'aliases'], agent.aliases, config.models),
       ...model(config, name),
+      ...permitted(config, name),
     ]),
   ];
 }
@@ -32,6 +35,22 @@ function ports(config: Config): Crossed[] {
   });
 }
 
+/** What the door's own paths begin with; `/NAME/...` is a provider's. */
+const pathWords = new Set(
+  Object.values(kinds).flatMap(({ routes }) => routes.map(({ path }) => path.split('/')[1] ?? '')),
+);
+
+function providers(config: Config): Crossed[] {
+  return Object.keys(config.providers)
+    .filter((name) => pathWords.has(name))
+    .map((name) => ({
+      path: ['providers', name],
+      got: `“${name}”, with which paths of the llm door begin`,
+      expected: 'another name',
+      nearest: `my-${name}`,
+    }));
+}
+
 function chains(
   config: Config,
   at: Path,
@@ -42,7 +61,10 @@ function chains(
     chain.flatMap((entry, index) => {
       const path = [...at, alias, index];
       const read = linkOf(entry);
-      if (read) return known(config, read.provider, path, entry);
+      if (read) {
+        const unknown = known(config, read.provider, path, entry);
+        return unknown.length > 0 ? unknown : listed(config, read, path, entry);
+      }
       const isAlias = Object.hasOwn(aliases, entry) || Object.hasOwn(others, entry);
       const expected = isAlias
         ? 'provider/model: an alias does not lead to an alias'
@@ -50,6 +72,24 @@ function chains(
       return [{ path, got: got(entry, path), expected }];
     }),
   );
+}
+
+/** A provider that lists its models is asked for no other. */
+function listed(config: Config, { provider, model: name }: Link, path: Path, written: string): Crossed[] {
+  const { models } = config.providers[provider] ?? {};
+  if (models === undefined || anyGlob(models, name)) return [];
+  const near = nearest(
+    name,
+    models.filter((each) => !each.includes('*')),
+  );
+  return [
+    {
+      path,
+      got: got(written, path),
+      expected: `one of the models that ${provider} lists: ${models.join(', ')}`,
+      ...(near === undefined ? {} : { nearest: `${provider}/${near}` }),
+    },
+  ];
 }
 
 function model(config: Config, agent: string): Crossed[] {

@@ -6,12 +6,17 @@ import { type Shape, shapeAt } from './shape.ts';
 /** A field that can hold a credential by mistake is described and not repeated: mistakes are printed and logged. */
 const maySecret = (path: Path): boolean => path[0] === 'providers' && path.length > 2;
 
+/** A word in place of one of a few words is shown all the same; a key is longer than any of them. */
+const isWord = (value: string, path: Path): boolean =>
+  shapeAt(path)?.enum !== undefined && /^[a-z][a-z0-9 ._-]{0,19}$/i.test(value);
+
 export function got(value: unknown, path: Path): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object') return 'a section';
   if (typeof value !== 'string') return String(value);
-  return maySecret(path) || value.length > 80 ? `a text of ${value.length} characters` : `“${value}”`;
+  const hidden = maySecret(path) && !isWord(value, path);
+  return hidden || value.length > 80 ? `a text of ${value.length} characters` : `“${value}”`;
 }
 
 export function expected(issue: z.core.$ZodIssue, path: Path): string {
@@ -22,6 +27,7 @@ export function expected(issue: z.core.$ZodIssue, path: Path): string {
 }
 
 export function wanted(at: Shape): string {
+  if (at.wants !== undefined) return at.wants;
   if (at.anyOf) return at.anyOf.map(wanted).join(', or ');
   if (at.const !== undefined) return String(at.const);
   if (at.enum) return `one of ${at.enum.join(', ')}`;

@@ -13,6 +13,9 @@ export type Mistake = {
   nearest?: string;
 };
 
+/** One that no single field shows; its place in the text is not looked up yet. */
+export type Crossed = Omit<Mistake, 'path' | 'line' | 'column'> & { path: Path };
+
 export type Path = readonly (string | number)[];
 
 export const pathText = (path: Path): string =>

@@ -18,13 +18,16 @@ function distance(a: string, b: string): number {
   return last[b.length] ?? 0;
 }
 
-/** Undefined when nothing is near: a wrong guess is worse than none. At most half of the letters may differ. */
+/** Undefined when nothing is near: a wrong guess is worse than none. At most half of the letters may differ, of a short word one. */
 export function nearest(word: string, valid: readonly string[]): string | undefined {
   if (word.length > 64) return undefined; // nobody mistypes that; the distance costs the product of both lengths
   const bare = simple(word);
   const near = valid
     .map((name) => ({ name, far: distance(bare, simple(name)) }))
-    .filter(({ name, far }) => far <= Math.max(1, Math.floor(Math.min(name.length, word.length) / 2)))
+    .filter(({ name, far }) => {
+      const letters = Math.min(name.length, word.length);
+      return far <= (letters < 6 ? 1 : Math.floor(letters / 2));
+    })
     .sort((a, b) => a.far - b.far);
   return near[0]?.name ?? valid.find((name) => bare.length > 2 && simple(name).startsWith(bare));
 }

@@ -1,5 +1,7 @@
 /** The schema of one model provider in holdfast.yaml: where it is, how it is paid, what it may be asked. schema.ts puts it into the whole. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { addressClass } from '../../proxies/verdict/address.ts';
 
 export const whole = (least: number, most: number): z.ZodNumber => z.number().int().min(least).max(most);
 
@@ -11,12 +13,9 @@ export const glob = z
   .regex(/^[\x21-\x7e]+$/, 'a model name without spaces, in which * stands for anything');
 
 // A key pasted here by mistake is long or begins like one; names of files do neither.
-const fileName = z
-  .string()
-  .regex(
-    /^(?!sk-|AIza|gsk_|xai-)[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/,
-    'the name of a file in secrets/llm/, not the key itself',
-  );
+const fileName = /^(?!sk-|AIza|gsk_|xai-)[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/;
+const keyName = z.string().regex(fileName, 'the name of a file in secrets/llm/, not the key itself');
+const pemName = z.string().regex(fileName, 'the name of a file in secrets/llm/');
 
 const rate = z.number().min(0).max(1_000_000);
 
@@ -86,6 +85,24 @@ const login = z
     },
   });
 
+const baseUrlWords = 'an http or https address such as https://api.example.com/v1, without credentials';
+
+/** What people write for a kind, and which one it is. */
+export const kindsMeant: Readonly<Record<string, string>> = {
+  google: 'gemini',
+  vertex: 'gemini',
+  claude: 'anthropic',
+  chatgpt: 'openai',
+  gpt: 'openai',
+  azure: 'openai',
+  litellm: 'openai',
+  'llama.cpp': 'openai',
+  llamacpp: 'openai',
+  lmstudio: 'openai',
+  openrouter: 'openai',
+  vllm: 'openai',
+};
+
 const fields = z.strictObject({
   kind: z
     .enum(['openai', 'anthropic', 'gemini', 'ollama'])
@@ -93,23 +110,24 @@ const fields = z.strictObject({
   baseUrl: z
     .string()
     .max(2048)
-    .refine(isBaseUrl, 'an http or https address such as https://api.example.com/v1, without credentials')
+    .refine(isBaseUrl, baseUrlWords)
+    .meta({ wants: baseUrlWords })
     .describe(
-      'Where it is: scheme, host, port and path prefix. Writing it here permits exactly that host and port.',
+      'Where it is: scheme, host, port and path prefix, such as http://127.0.0.1:11434 for an Ollama on this machine. Writing it here permits exactly that host and port.',
     ),
-  key: fileName
+  key: keyName
     .optional()
     .describe('Name of the file in secrets/llm/ (mode 0600) that holds its API key. Leave it out for none.'),
   login: login
     .optional()
     .describe('A login instead of a key: `holdfast models login` says a code that you enter in a browser.'),
-  caFile: fileName
+  caFile: pemName
     .optional()
     .describe('Name of a PEM file in secrets/llm/: the authority that signed its certificate.'),
-  certFile: fileName
+  certFile: pemName
     .optional()
     .describe('Name of a PEM file in secrets/llm/: our own certificate, shown to it.'),
-  keyFile: fileName.optional().describe('Name of a PEM file in secrets/llm/: the key of `certFile`.'),
+  keyFile: pemName.optional().describe('Name of a PEM file in secrets/llm/: the key of `certFile`.'),
   models: z
     .array(glob)
     .min(1)
@@ -155,11 +173,16 @@ export const provider = fields
       refuse('certFile', 'keyFile beside it: the key of that certificate');
     if (given.keyFile !== undefined && given.certFile === undefined)
       refuse('keyFile', 'certFile beside it: the certificate of that key');
+    if (!isBaseUrl(given.baseUrl) || !given.baseUrl.startsWith('http:')) return;
+    if ((given.key !== undefined || given.login !== undefined) && !isNear(new URL(given.baseUrl).hostname))
+      refuse('baseUrl', 'https, so that the key does not go out in clear text');
+    for (const file of ['caFile', 'certFile'] as const)
+      if (given[file] !== undefined) refuse(file, 'https in baseUrl: http shows and checks no certificate');
   })
   .meta({
     example: {
       kind: 'ollama',
-      baseUrl: 'http://127.0.0.1:11434',
+      baseUrl: 'https://ollama.example.com',
       key: 'name-of-the-key-file',
       caFile: 'authority.pem',
       certFile: 'own.pem',
@@ -187,6 +210,15 @@ function isBaseUrl(given: string): boolean {
   const url = new URL(given);
   const bare = url.username === '' && url.password === '' && !given.includes('@');
   return bare && !/[?#]/.test(given) && url.hostname !== '';
+}
+
+const nearAddresses: readonly string[] = ['loopback', 'private', 'ula', 'link-local', 'cgnat'];
+
+/** On this machine, or in a network that is somebody's own: addresses (RFC 1918, 4193, 6598), names without a dot, and the domains that are never public (RFC 6761, 6762, 8375; `internal` by ICANN). */
+function isNear(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  if (isIP(host) !== 0) return nearAddresses.includes(addressClass(host));
+  return !host.includes('.') || /\.(?:localhost|local|lan|home\.arpa|internal)$/.test(host);
 }
 
 /** RFC 8628 section 3.1 wants TLS; on loopback there is nobody in between. */

@@ -21,6 +21,8 @@ export type Shape = {
   minLength?: number;
   maxLength?: number;
   default?: unknown;
+  /** What it wants, in words of its own. */
+  wants?: string;
   example?: unknown;
   exampleName?: string;
 };
@@ -47,6 +49,7 @@ export function jsonSchema(): Shape {
 
 function open(from: Shape): Shape {
   const to: Shape = { ...from };
+  delete to.wants;
   delete to.example;
   delete to.exampleName;
   if (from.properties) {

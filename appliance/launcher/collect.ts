@@ -10,6 +10,8 @@ import { openFile } from '../world/entry.ts';
 export type Heard = {
   ready(): void;
   trail(where: Trail, sentence: string): void;
+  /** What it said of a fault, without its name: the last one before its end is why it ended. */
+  fault(sentence: string): void;
   /** The one-time setup code: shown on the terminal, kept in no file. */
   setupCode(code: string): void;
 };
@@ -25,10 +27,10 @@ const restAfter = 64 * 1024;
 export function collect(home: string, name: string, stream: Readable | null, heard: Heard | null): void {
   let rest = '';
   let room = restAfter;
-  const fault = faults(name, (sentence) => heard?.trail('error', sentence));
+  const listFault = faults(name, (sentence) => heard?.trail('error', sentence));
   const listed = createQuota(trailPerMinute, () => performance.now());
   const take = (lines: string[]): void => {
-    const kept = lines.map((line) => understood(name, line.slice(0, maxLine), heard, fault, listed));
+    const kept = lines.map((line) => understood(name, line.slice(0, maxLine), heard, listFault, listed));
     keep(home, name, kept.filter((line) => line !== null).join(''));
   };
   stream?.setEncoding('utf8');
@@ -48,22 +50,26 @@ export function collect(home: string, name: string, stream: Readable | null, hea
   stream?.on('error', () => {}); // a pipe that breaks is the end of its process, which is said on its own
 }
 
-type Fault = (said: Record<string, unknown>) => void;
+type Fault = (sentence: string) => void;
 
-/** A fault of a process of ours, as a sentence for the operator: what, and the reason if it gave one. */
+/** A fault of a process of ours, as a sentence for the operator: what, and the reason if it gave one. Of a stack only what it begins with. */
+function sentenceOf({ text, error, why, code, stack }: Record<string, unknown>): string {
+  const [reason] = [error, why, code, stack].filter((each) => typeof each === 'string');
+  return reason === undefined ? String(text) : `${text} (${reason.split('\n')[0]})`;
+}
+
+/** The first few of a minute; the last of them says where the rest is. */
 function faults(name: string, say: (sentence: string) => void): Fault {
   let minute = -1;
   let count = 0;
-  return ({ text, error, why, code, stack }) => {
+  return (sentence) => {
     const now = Math.floor(performance.now() / 60_000);
     if (now !== minute) [minute, count] = [now, 0];
     count += 1;
     if (count > faultsPerMinute) return;
-    const [reason] = [error, why, code, stack].filter((each) => typeof each === 'string');
-    const first = reason === undefined ? '' : ` (${reason.split('\n')[0]})`;
     const more =
       count === faultsPerMinute ? `; what else fails this minute is in shared/logs/${name}.log` : '';
-    say(`${name}: ${text}${first}${more}`);
+    say(`${name}: ${sentence}${more}`);
   };
 }
 
@@ -72,7 +78,7 @@ function understood(
   name: string,
   line: string,
   heard: Heard | null,
-  fault: Fault,
+  listFault: Fault,
   listed: Quota,
 ): string | null {
   const said = heard && line.startsWith('{') ? parse(line) : null;
@@ -82,7 +88,11 @@ function understood(
   }
   if (heard && said) {
     if (said.ready === true) heard.ready();
-    if (said.level === 'error') fault(said);
+    if (said.level === 'error') {
+      const sentence = sentenceOf(said);
+      heard.fault(sentence);
+      listFault(sentence);
+    }
     if (isTrail(said.trail) && typeof said.text === 'string' && listed.take() !== null)
       heard.trail(said.trail, `${name}: ${said.text}`);
   }

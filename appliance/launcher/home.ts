@@ -126,28 +126,51 @@ export const keyFiles = (home: string): string[] =>
     ? readdirSync(join(home, 'secrets', 'llm')).filter((name) => /^[a-z0-9][a-z0-9._-]*$/i.test(name))
     : [];
 
-/** The secrets of one process, copied to where only it can read them; the way systemd's LoadCredential= does it. */
+/** The secrets of one process, copied to where only it can read them; the way systemd's LoadCredential= does it. Returns whether they are others than before. */
 export function giveCredentials(
   ground: { home: string; run: string; mode: Mode },
   process: string,
   secrets: string,
   uid: number,
-): void {
+): boolean {
   const to = join(ground.run, 'credentials', process);
   mkdirSync(to, { recursive: true, mode: 0o700 });
   const given = readdirSync(join(ground.home, 'secrets', secrets));
-  for (const old of readdirSync(to)) if (!given.includes(old)) rmSync(join(to, old));
+  let changed = false;
+  for (const old of readdirSync(to)) {
+    if (given.includes(old)) continue;
+    rmSync(join(to, old));
+    changed = true;
+  }
   for (const name of given) {
     const from = join(ground.home, 'secrets', secrets, name);
     if (!lstatSync(from).isFile()) continue;
     const fd = openFile(from, constants.O_RDONLY);
     try {
-      replaceFile(join(to, name), readFileSync(fd, 'utf8'), 0o400, ground.mode === 'root' ? uid : undefined);
+      const value = readFileSync(fd, 'utf8');
+      const at = join(to, name);
+      changed ||= !holds(at, value);
+      replaceFile(at, value, 0o400, ground.mode === 'root' ? uid : undefined);
     } finally {
       closeSync(fd);
     }
   }
   if (ground.mode === 'root') chownSync(to, uid, uid);
+  return changed;
+}
+
+/** What cannot be read as a plain file is not it, and is replaced. */
+function holds(file: string, value: string): boolean {
+  try {
+    const fd = openFile(file, constants.O_RDONLY);
+    try {
+      return readFileSync(fd, 'utf8') === value;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
 }
 
 /** /etc of every view: names for numbers, and a resolver that is the names door. */

@@ -53,6 +53,8 @@ export type House = {
 
 const pages = ['keeper', 'controller', 'gateway']; // what may run without walls
 const guestsWithinMs = 30_000;
+/** Where something of ours does not come up, its guests may never do: whoever waits is told soon. */
+const guestsWithoutNeedsMs = 5000;
 
 export function createHouse(parts: HouseParts): House {
   const { ground } = parts;
@@ -108,10 +110,10 @@ export function createHouse(parts: HouseParts): House {
       after.processes.map(async (row) => {
         const found = running.get(row.name);
         if (found) {
+          const given = row.secrets !== null && giveCredentials(ground, row.name, row.secrets, row.uid);
           const changed =
-            before?.version !== after.version || canonical(found.row.part) !== canonical(row.part);
+            given || before?.version !== after.version || canonical(found.row.part) !== canonical(row.part);
           found.row = row;
-          if (row.secrets !== null) giveCredentials(ground, row.name, row.secrets, row.uid);
           if (row.guest === null && changed) await tell(found, after.version, applied);
           return;
         }
@@ -127,7 +129,11 @@ export function createHouse(parts: HouseParts): House {
       const strike = new Promise<void>((resolve) => {
         heardStrike = resolve;
       });
-      await Promise.race([Promise.all(guests), elapsed(guestsWithinMs), strike]);
+      const lame = [...running.values()].some(
+        ({ row, status }) => row.guest === null && status().state !== 'running',
+      );
+      const withinMs = lame ? guestsWithoutNeedsMs : guestsWithinMs;
+      await Promise.race([Promise.all(guests), elapsed(withinMs), strike]);
     }
     return { ...applied, live: applied.live.sort(), restarted: applied.restarted.sort() };
   }
@@ -168,6 +174,14 @@ export function createHouse(parts: HouseParts): House {
       return { refused: worlds.get(agent)?.refused ?? 'its world does not stand' };
     if (row.secrets !== null) giveCredentials(ground, row.name, row.secrets, row.uid);
     const given = config;
+    // The owner may have moved a ledger that did not verify: the view wants a file in its place.
+    if (row.guest === null)
+      prepareEntries(
+        ground.home,
+        ground.mode,
+        { ...table, processes: [row], worlds: [] },
+        auditGroup(given, parts.instance),
+      );
     const groupOf = (door: string): number => socketGroup(given, parts.instance, door);
     const doors = await openDoorsOf(ground, table, row, worlds, groupOf, freeWorld);
     try {
@@ -189,6 +203,14 @@ export function createHouse(parts: HouseParts): House {
     await guest.stop();
     void guest.start(guest.row);
   }
+
+  const statusOf = (each: Supervised): ProcessStatus => {
+    const status = each.status();
+    if (each.row.guest === null || status.state !== 'starting') return status;
+    const missing = each.row.needs.filter((need) => running.get(need)?.status().state !== 'running');
+    return missing.length === 0 ? status : { ...status, why: `waits for ${missing.join(', ')}` };
+  };
+  const whyOf = (each: Supervised | undefined): string | undefined => each && statusOf(each).why;
 
   const worldState = (agent: string): WorldStatus['state'] => {
     if (worlds.get(agent)?.refused !== undefined) return 'refused';
@@ -218,12 +240,12 @@ export function createHouse(parts: HouseParts): House {
       worlds.closeAll();
       return () => ended.filter((each) => each.lives()).map((each) => each.name);
     },
-    processes: () => [...running.values()].map((each) => each.status()),
+    processes: () => [...running.values()].map(statusOf),
     worlds: () =>
       Object.keys(config?.agents ?? {}).map((agent) => ({
         agent,
         state: worldState(agent),
-        why: worlds.get(agent)?.refused ?? running.get(`agent@${agent}`)?.status().why,
+        why: worlds.get(agent)?.refused ?? whyOf(running.get(`agent@${agent}`)),
         walls: worlds.get(agent)?.walls ?? [],
       })),
     version: () => table?.version ?? '',

@@ -1,6 +1,7 @@
 /** One process of the table as it runs: started, awaited, watched, started again with new doors after a pause that grows, and stopped. The house holds one for each row. */
 import type { Trail } from '../log.ts';
 import type { Process } from '../row.ts';
+import { visibleLine } from '../view/visible.ts';
 import type { Ground, Launched } from '../world/launch.ts';
 import { collect } from './collect.ts';
 
@@ -14,6 +15,7 @@ export type ProcessStatus = {
   /** When it came into this state, ms since the epoch. */
   sinceMs: number;
   restarts: number;
+  /** One printable line: how it ended, and the last that it said of a fault. */
   why?: string | undefined;
 };
 
@@ -41,6 +43,9 @@ const readyWithinMs = 30_000;
 const firstBackoffMs = 250;
 const longestBackoffMs = 30_000;
 const stableAfterMs = 30_000; // a process that ran this long starts its back-off anew
+const lastWordsMs = 500; // what it printed at its end is still in the pipe when it is gone
+const faultBeforeEndMs = 2000; // an older fault is not why it ended
+const maxWhy = 399; // what a cell of `holdfast status` shows
 
 export const elapsed = (ms: number): Promise<unknown> =>
   new Promise((resolve) => setTimeout(resolve, ms).unref());
@@ -52,6 +57,7 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
   let sinceMs = Date.now();
   let restarts = 0;
   let why: string | undefined;
+  let said: string | undefined; // on the terminal, of its last end
   let launched: Launched | undefined;
   let ended: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
@@ -61,12 +67,19 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
   function become(next: ProcessState, because?: string): void {
     state = next;
     sinceMs = Date.now();
-    why = because;
+    // While it is tried again, why it ended is still what is to be known of it.
+    if (next !== 'starting' || restarts === 0) why = because;
     if (next === 'running') {
       for (const wake of waiting) wake();
       waiting = [];
     }
-    parts.say(`${row.name} ${next}${because ? `: ${because}` : ''}`);
+    const after =
+      next === 'running' && restarts > 0
+        ? ` after ${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`
+        : '';
+    const same = because !== undefined && because === said;
+    parts.say(`${row.name} ${next}${after}${because ? `: ${same ? 'as before' : because}` : ''}`);
+    if (next !== 'starting') said = because;
   }
 
   async function start(given: Process): Promise<void> {
@@ -100,40 +113,55 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
         if (row.name === 'gateway') parts.trail('changelog', 'gateway:start');
       },
       trail: parts.trail,
+      fault: (sentence: string) => {
+        fault = { sentence, atMs: performance.now() };
+      },
       setupCode: parts.setupCode,
     };
-    let said = '';
+    let printed = '';
+    let fault: { sentence: string; atMs: number } | undefined;
     const { child } = begun;
     collect(ground.home, row.name, child.stdout, row.guest === null ? heard : null);
     collect(ground.home, row.name, child.stderr, null);
     child.stderr?.on('data', (text: string) => {
-      said = (said + text).slice(-400);
+      printed = (printed + text).slice(-4000);
     });
+    let endedMs = 0;
     ended = new Promise((resolve) => {
       child.once('error', (error) => {
-        said = error.message;
+        printed = error.message;
         resolve();
       });
-      child.once('exit', () => resolve());
+      child.once('close', () => resolve());
+      child.once('exit', () => {
+        endedMs = performance.now();
+        if (current()) begun.kill(); // what it left behind in its cgroup
+        void elapsed(lastWordsMs).then(() => resolve());
+      });
     });
     void ended.then(() => {
       if (!current()) return;
-      begun.kill(); // what it left behind in its cgroup
       const how = child.signalCode ? `signal ${child.signalCode}` : `exit ${child.exitCode}`;
-      const last = said.trim().split('\n').at(-1) ?? '';
-      again(last === '' ? how : `${how}: ${last}`);
+      const last = lastLine(printed);
+      const recent = fault && fault.atMs > endedMs - faultBeforeEndMs ? fault.sentence : undefined;
+      // The error log has the fault already, as a line of its own.
+      again(how, recent ?? last, recent === undefined ? last : '');
     });
   }
 
   /** Its doors died with it, every copy of them; the next start makes new ones. */
-  function again(because: string): void {
+  function again(how: string, said = '', logged = said): void {
+    const because = (what: string): string => visibleLine(what === '' ? how : `${how}: ${what}`, maxWhy);
     const stable = state === 'running' && Date.now() - sinceMs > stableAfterMs;
     restarts = stable ? 1 : restarts + 1;
     const waitMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** (restarts - 1));
     const what = row.guest === null ? 'its doors are closed and remade' : 'it is started again';
-    parts.trail('error', `${row.name} ended (${because}); ${what} in ${waitMs} ms (restart ${restarts})`);
+    parts.trail(
+      'error',
+      `${row.name} ended (${because(logged)}); ${what} in ${waitMs} ms (restart ${restarts})`,
+    );
     launched = undefined;
-    become(row.restart === 'always' ? 'backing-off' : 'failed', because);
+    become(row.restart === 'always' ? 'backing-off' : 'failed', because(said));
     if (row.restart !== 'always') return;
     const mine = generation;
     timer = setTimeout(() => {
@@ -182,4 +210,16 @@ export function supervise(first: Process, parts: SupervisedParts): Supervised {
       ground.cgroups?.remove(row.name); // a receipt lists what is there, not what was
     },
   };
+}
+
+/** Of what a process that broke printed on stderr: the error, and neither the stack below it nor Node's version. */
+function lastLine(said: string): string {
+  const lines = said
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !/^\s+at |^Node\.js v|^[\s{}^]*$/.test(line));
+  return (
+    lines.findLast((line) => /^\w*(?:Error|Fault|Problem)\b.*: /.test(line)) ??
+    lines.at(-1) ??
+    ''
+  ).trim();
 }

@@ -40,8 +40,8 @@ export function addToTrail(home: string, where: Trail, sentence: string, now = n
   }
 }
 
-/** Control and bidi characters become visible escapes, and what markdown would read is escaped. */
+/** Control and bidi characters become visible escapes, and what markdown would read is escaped; but a command of ours stays as it is to be typed, since within its backticks nothing is read. */
 const plain = (text: string): string =>
   visibleLine(text, maxSentence)
-    .replace(/[\\`*_{}[\]<>#|!~]/g, (mark) => `\\${mark}`)
+    .replace(/(`holdfast [a-z0-9 -]{1,60}`)|[\\`*_{}[\]<>#|!~]/g, (mark, command) => command ?? `\\${mark}`)
     .replace(/:\/\//g, ':\u200b//');

@@ -21,6 +21,8 @@ export type Books = {
 type BooksParts = {
   path: string;
   archive: string;
+  /** Left out: the ledger's own. */
+  segmentBytes?: number;
   limits: Readonly<Record<string, Limits>>;
   warn(agent: string, percent: 50 | 80, what: string): void;
 };
@@ -32,7 +34,7 @@ const wanted = ['seq', 'kind', 'id', 'agent', 'at', 'reserved', 'cost', 'stored'
 const brief = (line: Seen): Seen => Object.fromEntries(wanted.map((name) => [name, line[name]]));
 
 /** Throws where what was spent cannot be counted: then nothing is served, because a budget that is not known must not open. */
-export async function openBooks({ path, archive, limits, warn }: BooksParts): Promise<Books> {
+export async function openBooks({ path, archive, limits, warn, ...size }: BooksParts): Promise<Books> {
   const blobs = createBlobs();
   const lines: Seen[] = [];
   let anchor: Anchor | undefined;
@@ -42,6 +44,7 @@ export async function openBooks({ path, archive, limits, warn }: BooksParts): Pr
   const ledger = await openLedger({
     path,
     archive,
+    ...size,
     visit(line, segment) {
       blobs.seen(segment, line);
       if (line.kind === 'started') anchor = anchorOf(line.clock) ?? uncounted(path, line, 'clock');
@@ -52,7 +55,8 @@ export async function openBooks({ path, archive, limits, warn }: BooksParts): Pr
       }
       if (line.kind === 'request' && line.reserved !== undefined) {
         floor = dayOf(line) ?? uncounted(path, line, 'day');
-        if (typeof line.id !== 'string' || typeof line.agent !== 'string') uncounted(path, line, 'id or agent');
+        if (typeof line.id !== 'string' || typeof line.agent !== 'string')
+          uncounted(path, line, 'id or agent');
       }
       if (typeof line.agent === 'string') lines.push(brief(line));
     },

@@ -35,7 +35,7 @@ type HouseParts = {
   armed: Armed;
   secret(name: string): Secret | undefined;
   loginFolder: string;
-  say(text: string): void;
+  say(text: string, where: 'report' | 'error'): void;
 };
 
 export function createHouse({
@@ -54,7 +54,8 @@ export function createHouse({
   const logins = createLogins({
     store: createStore(loginFolder),
     fetch: (url, init) => fetch(url, init),
-    clock: { now: () => performance.now(), wait: timer },
+    // The wall clock: when a grant ends is saved, and read by the next process.
+    clock: { now: () => Date.now(), wait: timer },
     armed,
   });
   /** Connections of the house itself, for probes and pulls: none is shared with an agent. */
@@ -71,6 +72,11 @@ export function createHouse({
     own.set(provider.name, made);
     return made;
   };
+  // Idle connections end with the lease too.
+  armed.onLost(() => {
+    for (const each of own.values()) each.destroy().catch(() => {}); // it was closed before
+    own.clear();
+  });
   const pulls = createPulls({ armed, dispatcher });
   const prober = createProber({
     nodes,
@@ -102,7 +108,8 @@ export function createHouse({
       models: agents.flatMap(({ model }) => (model ? [model] : [])),
     });
     nodes.reconfigure(part.providers);
-    logins.keep(part.providers);
+    // After a kill no login is held either: what was loaded is let go, and nothing is read.
+    logins.keep(part.keysHeld ? part.providers : []);
     prober.watch(chained(aliases, part.providers));
   };
   know();

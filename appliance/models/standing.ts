@@ -43,7 +43,13 @@ const provider = z.object({
   keyState: text,
 });
 
-const unpriced = z.object({ provider: text, model: text, agent: text, at: text });
+const unpriced = z.object({
+  provider: text,
+  model: text,
+  agent: text,
+  at: text,
+  asked: z.string().optional().catch(undefined),
+});
 const refused = z.object({
   provider: text,
   model: z.string().nullable().catch(null),
@@ -102,6 +108,43 @@ export function warnings(now: ModelsStanding): Warning[] {
       ({ provider: of, model, agent }): Warning => ({ about: 'price', provider: of, model, agent }),
     ),
   ];
+}
+
+/** `breaker open for main, half-open for scout`; empty where all are closed. */
+export function breakerWords({ breakers }: ProviderStanding): string {
+  const states = Object.entries(breakers).filter(([, state]) => state !== 'closed');
+  const words = [...Map.groupBy(states, ([, state]) => state)].map(
+    ([state, of]) => `${state} for ${of.map(([agent]) => agent).join(', ')}`,
+  );
+  return words.length === 0 ? '' : `breaker ${words.join(', ')}`;
+}
+
+/** `tone` as view/state.ts draws it. */
+export type ProviderState = { tone: 'good' | 'wait' | 'bad' | 'plain'; word: string; why: string };
+
+/** In one word how a provider stands, the worst first; undefined where llm does not know it. */
+export function stateOf(now: ModelsStanding | undefined, name: string): ProviderState | undefined {
+  const of = now?.providers.find((each) => each.name === name);
+  if (!now || !of) return undefined;
+  const refused = now.keyRefused.find((each) => each.provider === name);
+  const waiting = now.unpriced.filter((each) => each.provider === name).map((each) => each.model);
+  const rests = breakerWords(of);
+  if (of.up === false) return { tone: 'bad', word: 'down', why: 'it does not answer' };
+  if (refused) return { tone: 'bad', word: 'key refused', why: `it answered ${refused.status}` };
+  if (['missing', 'withheld'].includes(of.keyState)) {
+    const what = of.login ? 'login' : 'key';
+    return {
+      tone: 'wait',
+      word: `no ${what}`,
+      why: of.keyState === 'withheld' ? `its ${what} is withheld` : '',
+    };
+  }
+  if (rests !== '') return { tone: 'wait', word: 'rests', why: rests };
+  if (waiting.length > 0) {
+    const why = `${waiting.join(', ')}: nobody has said what it costs`;
+    return { tone: 'wait', word: 'waits for a price', why };
+  }
+  return { tone: 'good', word: of.up === true ? 'up' : 'configured', why: '' };
 }
 
 /** Percent of the nearer limit of a window, rounded down. */

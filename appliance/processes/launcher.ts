@@ -42,9 +42,13 @@ try {
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
   const late = new Promise<undefined>((resolve) => {
-    setTimeout(() => resolve(undefined), running.firstRun ? firstCodeWithinMs : 0).unref();
+    const soon = running.firstRun && !running.notRunning.some(({ name }) => name === 'controller');
+    setTimeout(() => resolve(undefined), soon ? firstCodeWithinMs : 0).unref();
   });
-  announce(running, await Promise.race([running.setupCode, late]));
+  const setupCode = await Promise.race([running.setupCode, late]);
+  announce(running, setupCode);
+  if (setupCode === undefined && !values.json)
+    void running.setupCode.then((code) => process.stdout.write(`setup code: ${code}\n`));
 } catch (error) {
   note(`holdfast: ${error instanceof Error ? error.message : error}`);
   if (error instanceof Problem && error.hint !== '') note(error.hint);
@@ -62,10 +66,20 @@ async function findPackages(): Promise<void> {
 
 /** The last lines of a start, for a person and for a script. */
 function announce(running: Up, setupCode: string | undefined): void {
-  const { home, controllerUrl: controller, chatUrl: chat, killed } = running;
+  const { home, controllerUrl: controller, chatUrl: chat, killed, notRunning } = running;
   const lines = values.json
-    ? [JSON.stringify({ home, controller, chat, killed, ...(setupCode === undefined ? {} : { setupCode }) })]
+    ? [
+        JSON.stringify({
+          home,
+          controller,
+          chat,
+          killed,
+          notRunning,
+          ...(setupCode === undefined ? {} : { setupCode }),
+        }),
+      ]
     : [
+        ...notRunning.map(({ name, why }) => visible(`does not run: ${name} (${why})`)),
         ...(killed ? [`KILLED: no agent runs until you re-arm, at ${controller}/killed`] : []),
         `home: ${home}`,
         `controller: ${controller}`,

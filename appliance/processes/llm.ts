@@ -1,6 +1,7 @@
 /** The llm process: one llm door for each agent, one ledger, the keys. Started by the launcher; composition only. */
 import { createPolicy, type Policy } from '../../proxies/egress/policy.ts';
 import { createDoor } from '../../proxies/llm/door.ts';
+import { createLanes } from '../../proxies/llm/lane.ts';
 import { createLlm } from '../../proxies/llm/proxy.ts';
 import { createSpools } from '../../proxies/llm/spool.ts';
 import { createUrlJudge } from '../../proxies/llm/urls.ts';
@@ -37,11 +38,12 @@ const house = createHouse({
   armed,
   secret,
   loginFolder: here.home('secrets/llm-logins'),
-  say: (text) => here.log.error(text),
+  say: (text, where) => (where === 'report' ? here.trail('report', text) : here.log.error(text)),
 });
 const turns = createOpenTurns(() => Object.keys(part.agents));
 const policies = new Map<string, Policy>();
 const spools = createSpools(here.home('llm'));
+const lanes = createLanes();
 
 const llms = here.doors('llm.').map(({ fd, rest: agent }) => {
   policies.set(agent, createPolicy(agent, part.agents[agent]?.egress ?? []));
@@ -54,6 +56,7 @@ const llms = here.doors('llm.').map(({ fd, rest: agent }) => {
     ledger: books.ledger,
     blobs: books.blobs,
     spools,
+    lanes,
     spend: books.spend(agent),
     nodes: house.nodes,
     metrics: house.metrics,

@@ -8,7 +8,7 @@ export type Cell = Html | string | number;
 export type Column = { name: string; numeric?: boolean; optional?: boolean };
 
 /** The first cell names its row. Text cells are escaped by the template; put text of others through `visible` first. */
-export function table(caption: string, columns: Column[], rows: Cell[][]): Html {
+export function table(caption: Html | string, columns: Column[], rows: Cell[][]): Html {
   const drawn = columns
     .map((column, at) => ({ ...column, at }))
     .filter(({ optional, at }) => !optional || rows.some((row) => row[at] !== undefined && row[at] !== ''));

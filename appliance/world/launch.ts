@@ -122,10 +122,16 @@ function byProcessId(child: ChildProcess): Launched {
 }
 
 /** Small heaps: these are proxies and pages, and a Raspberry Pi holds eleven of them. */
+const smallYoung = '--max-semi-space-size=2';
+/** Of a process of ours; llm.bench.ts starts what it measures with them too. */
+export const heapFlags = (memoryMb: number): string[] => [
+  smallYoung,
+  `--max-old-space-size=${Math.floor(memoryMb * 0.6)}`,
+];
+
 const program = (row: Process): string[] => [
   `${view.code}/node_modules/.bin/node`,
-  '--max-semi-space-size=2',
-  ...(row.guest === null ? [`--max-old-space-size=${Math.floor(row.memoryMb * 0.6)}`] : []),
+  ...(row.guest === null ? heapFlags(row.memoryMb) : [smallYoung]),
   ...row.runs.map((part, at) => (at === 0 ? join(view.code, part) : part)),
 ];
 

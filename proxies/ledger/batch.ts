@@ -2,7 +2,7 @@
 import { type Head, lineBeginning, lineHash, maxLineBytes } from './line.ts';
 
 /** One write(2), so that a batch of many lines does not become a buffer without bound. */
-export const maxWriteBytes = 4 * 1024 * 1024;
+export const maxWriteBytes = 512 * 1024;
 
 /** What is kept for the next batch: a 64-writer batch of ordinary lines fits. */
 const keptBytes = 256 * 1024;

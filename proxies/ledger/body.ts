@@ -1,6 +1,9 @@
 /** The bodies of an exchange, put together again from the frame and the blobs of its segment. `holdfast traffic show` and `har` call it. */
-import { type Blob, readBlobs } from './blobs.ts';
+import { createGathering, type Gathering } from './blobs.ts';
 import type { Exchange, Line } from './exchange.ts';
+import { filled } from './frame.ts';
+import { createLists, type Lists, maxParts } from './lists.ts';
+import { type NewestLine, newestFirst } from './newest.ts';
 
 export type Body = {
   bytes: Buffer;
@@ -17,98 +20,90 @@ export type Bodies = {
   answered: Body | null;
 };
 
-type Wanted = { parts: string[]; frame: string | null; frameBlob: string | null; answer: string | null };
-
 const hex = /^[0-9a-f]{64}$/;
 const refOf = (value: unknown): string | null =>
   typeof value === 'string' && hex.test(value) ? value : null;
 
-function wantedOf({ lines }: Exchange): Wanted {
-  const body = (lines.request?.body ?? null) as {
-    parts?: unknown;
-    frame?: unknown;
-    frameBlob?: unknown;
-  } | null;
-  return {
-    parts: Array.isArray(body?.parts) ? body.parts.map((part) => refOf(part) ?? '') : [],
-    frame: typeof body?.frame === 'string' ? body.frame : null,
-    frameBlob: refOf(body?.frameBlob),
-    answer: refOf(lines.outcome?.answer),
-  };
-}
+const fieldsOf = (value: unknown): Record<string, unknown> => (value ?? {}) as Record<string, unknown>;
 
-/** Of several exchanges at once, because a segment is read through for them: give them in batches that fit into memory. */
+/** Of several exchanges at once, because their segments are read through for them: give them in batches that fit into memory. */
 export async function bodiesOf(path: string, of: readonly Exchange[]): Promise<Bodies[]> {
-  const wanted = of.map(wantedOf);
-  /** By the file that a line was found in: what one segment holds is read in one go, from its last line that asks. */
-  const places = new Map<string, { refs: Set<string>; seq: number }>();
-  const want = (file: string, line: Line | undefined, refs: (string | null)[]): void => {
-    const place = places.get(file) ?? { refs: new Set(), seq: 0 };
-    for (const ref of refs) if (ref) place.refs.add(ref);
-    places.set(file, { refs: place.refs, seq: Math.max(place.seq, Number(line?.seq ?? 0)) });
-  };
-  for (const [at, { lines, files }] of of.entries()) {
-    const { parts = [], frameBlob = null, answer = null } = wanted[at] ?? {};
-    want(files.request ?? '', lines.request, [...parts, frameBlob]);
-    want(files.outcome ?? '', lines.outcome, [answer]);
+  const blobs = createGathering();
+  const lists = createLists(blobs);
+  const ahead = new Map<number, Line>();
+  for (const { lines } of of) {
+    for (const line of [lines.request, lines.outcome]) if (line) ahead.set(Number(line.seq), line);
   }
-  const blobs = new Map<string, Blob>();
-  for (const { refs, seq } of places.values()) {
-    if (refs.size > 0) for (const [ref, blob] of await readBlobs(path, refs, seq)) blobs.set(ref, blob);
-  }
-  return wanted.map((each) => ({
-    asked: askedOf(each, blobs),
-    answered: each.answer ? bodyOf([each.answer], blobs) : null,
+  await gather(path, ahead, blobs, lists);
+  for (const line of ahead.values()) ask(line, blobs, lists); // no longer where it was: what it lacks is a gap
+  return of.map(({ lines }) => ({
+    asked: askedOf(lines.request, blobs, lists),
+    answered: answeredOf(lines.outcome, blobs),
   }));
 }
 
-function askedOf({ parts, frame, frameBlob }: Wanted, blobs: Map<string, Blob>): Body | null {
-  if (frameBlob !== null) {
-    const found = blobs.get(frameBlob);
-    return filled(found?.bytes ?? gap, parts, blobs, {
-      redacted: found?.redacted ?? 0,
-      missing: found ? 0 : 1,
-    });
+/**
+ * One walk from the last line that asks, newest first. What a line refers to stands before it in its segment, which may be put
+ * away meanwhile. Whoever is met leaves `ahead`.
+ */
+async function gather(path: string, ahead: Map<number, Line>, blobs: Gathering, lists: Lists): Promise<void> {
+  if (ahead.size === 0) return;
+  const from = Math.max(...ahead.keys());
+  for await (const each of newestFirst(path, from)) {
+    const line = ahead.get(each.seq);
+    if (line) {
+      ask(line, blobs, lists);
+      ahead.delete(each.seq);
+    } else if (each.kind === 'blob') {
+      const found = blobs.open() > 0 ? blobs.see(each) : undefined;
+      if (found !== undefined) lists.found(found);
+    } else if (each.kind === 'request' && lists.open() > 0) met(each, lists);
+    else if (each.kind === 'segment') {
+      blobs.forget();
+      lists.forget();
+    }
+    if (ahead.size === 0 && blobs.open() === 0 && lists.open() === 0) return;
   }
-  return frame === null ? null : filled(Buffer.from(frame), parts, blobs, { redacted: 0, missing: 0 });
+}
+
+function ask(line: Line, blobs: Gathering, lists: Lists): void {
+  if (line.kind === 'request') {
+    lists.whole(String(line.id), line.body);
+    blobs.want(refOf(fieldsOf(line.body).frameBlob) ?? '');
+  }
+  blobs.want(refOf(line.answer) ?? '');
+}
+
+const idOf = /"kind":"request","id":"([^"\\]{1,100})"/;
+
+function met({ bytes }: NewestLine, lists: Lists): void {
+  const id = idOf.exec(bytes.toString('latin1', 0, 400))?.[1];
+  if (id !== undefined && lists.awaits(id))
+    lists.met(id, (JSON.parse(bytes.toString()) as { body?: unknown }).body);
 }
 
 const gap = Buffer.from('…');
 
-/** The format is in llm/record.ts: part N stands as \u0001N\u0001. What names no part is the body's own. */
-function filled(
-  frame: Buffer,
-  parts: string[],
-  blobs: Map<string, Blob>,
-  start: { redacted: number; missing: number },
-): Body {
-  const pieces: Buffer[] = [];
-  let { redacted, missing } = start;
-  let from = 0;
-  for (let at = frame.indexOf(1); at !== -1; at = frame.indexOf(1, at)) {
-    const end = frame.indexOf(1, at + 1);
-    const number = end === -1 ? '' : frame.toString('latin1', at + 1, end);
-    const ref = /^\d{1,6}$/.test(number) ? parts[Number(number)] : undefined;
-    if (ref === undefined) {
-      at++;
-      continue;
-    }
-    const { bytes, ...counts } = bodyOf([ref], blobs);
-    pieces.push(frame.subarray(from, at), bytes);
-    redacted += counts.redacted;
-    missing += counts.missing;
-    from = end + 1;
-    at = from;
-  }
-  pieces.push(frame.subarray(from));
-  return { bytes: Buffer.concat(pieces), redacted, missing };
+function askedOf(line: Line | undefined, blobs: Gathering, lists: Lists): Body | null {
+  const { frame, frameBlob } = fieldsOf(line?.body);
+  const ref = refOf(frameBlob);
+  if (ref === null && typeof frame !== 'string') return null;
+  const counts = { redacted: 0, missing: 0 };
+  const bytesOf = (each: string): Buffer => {
+    const found = blobs.get(each);
+    counts.redacted += found?.redacted ?? 0;
+    counts.missing += found ? 0 : 1;
+    return found?.bytes ?? gap;
+  };
+  const refs = lists.refs(String(line?.id));
+  const around = ref === null ? Buffer.from(String(frame)) : bytesOf(ref);
+  const bytes = filled(around, { parts: refs?.length ?? maxParts, part: (at) => bytesOf(refs?.[at] ?? '') });
+  return { bytes, ...counts };
 }
 
-function bodyOf(refs: string[], blobs: Map<string, Blob>): Body {
-  const found = refs.map((ref) => blobs.get(ref));
-  return {
-    bytes: Buffer.concat(found.map((blob) => blob?.bytes ?? gap)),
-    redacted: found.reduce((sum, blob) => sum + (blob?.redacted ?? 0), 0),
-    missing: found.filter((blob) => blob === undefined).length,
-  };
+function answeredOf(line: Line | undefined, blobs: Gathering): Body | null {
+  const ref = refOf(line?.answer);
+  if (ref === null) return null;
+  const found = blobs.get(ref);
+  return { bytes: found?.bytes ?? gap, redacted: found?.redacted ?? 0, missing: found ? 0 : 1 };
 }

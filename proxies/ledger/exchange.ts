@@ -1,6 +1,6 @@
 /** An exchange as the llm ledger tells it: the request line and the outcome line of one id put together, newest first. `holdfast traffic` and the controller's pages read it. */
 import { type NewestLine, newestFirst } from './newest.ts';
-import type { Queried } from './query.ts';
+import type { Queried, Verdict } from './query.ts';
 
 export type Tokens = Partial<Record<'in' | 'out' | 'cached' | 'cacheWrite' | 'reasoning', number>>;
 
@@ -20,8 +20,7 @@ export type Exchange = {
   alias: string | null;
   provider: string | null;
   model: string | null;
-  /** `open`: no outcome is on record (yet). `fail`: it left, and something went wrong. */
-  verdict: 'allow' | 'refuse' | 'fail' | 'open';
+  verdict: Verdict;
   rule: string | null;
   reason: string | null;
   error: string | null;
@@ -83,21 +82,28 @@ export async function linesSince(path: string, seq: number): Promise<{ seq: numb
   return { seq: last, lines: lines.reverse() };
 }
 
-/** The newest exchange whose id begins so. */
-export async function findExchange(path: string, id: string): Promise<Exchange | undefined> {
+/** Those whose id begins so, newest first, `most` of them at most. The one whose whole id it is stands alone. */
+export async function findExchanges(path: string, id: string, most: number): Promise<Exchange[]> {
   const wanted = `"id":${JSON.stringify(id).slice(0, -1)}`;
-  let outcome: { line: Line; file: string } | undefined;
+  const outcomes = new Map<string, { line: Line; file: string }>();
+  const found: Exchange[] = [];
   for await (const each of newestFirst(path)) {
     if (others.has(each.kind) || !each.bytes.includes(wanted)) continue;
     const line = lineOf(each);
-    if (!line || !textOf(line.id)?.startsWith(id)) continue;
-    if (each.kind === 'outcome') outcome ??= { line, file: each.file };
-    else if (each.kind === 'refusal') return exchangeOf({ refusal: line });
-    else if (each.kind === 'request') {
-      return put(line, each.file, outcome?.line.id === line.id ? outcome : undefined);
+    const own = textOf(line?.id);
+    if (!line || !own?.startsWith(id)) continue;
+    if (each.kind === 'outcome') {
+      if (outcomes.size < maxWaiting) outcomes.set(own, { line, file: each.file });
+      continue;
     }
+    if (each.kind === 'refusal') found.push(exchangeOf({ refusal: line }));
+    else if (each.kind === 'request') found.push(put(line, each.file, outcomes.get(own)));
+    else continue;
+    if (own === id) return found.slice(-1);
+    outcomes.delete(own);
+    if (found.length >= most) break;
   }
-  return undefined;
+  return found;
 }
 
 /** Undefined for what is no part of an exchange, and for what is no JSON object: `audit verify` names that. */
@@ -134,7 +140,7 @@ export function exchangeOf(
     alias: text('alias'),
     provider: text('provider'),
     model: text('model'),
-    verdict: refusal ? 'refuse' : !outcome ? 'open' : error === null ? 'allow' : 'fail',
+    verdict: refusal ? 'refused' : !outcome ? 'open' : error === null ? 'passed' : 'failed',
     rule: text('rule'),
     reason: text('reason'),
     error,

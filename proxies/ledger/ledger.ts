@@ -1,9 +1,9 @@
 /** A ledger: what happened, durably, one writer per file. Each serving process opens its own (processes/*.ts) and hands `append` to its doors. */
 import { open } from 'node:fs/promises';
 import { Halfway, putAway, segmentFile } from './archive.ts';
-import { type Batch, createBatch, maxWriteBytes } from './batch.ts';
+import { createBatch, maxWriteBytes } from './batch.ts';
 import { LedgerFault, reason, shut } from './fault.ts';
-import { type Head, type Line, lineHash, recordBytes, recordText } from './line.ts';
+import { type Head, LateRecord, type Line, lineHash, recordBytes, recordText } from './line.ts';
 import { ForeignWrite, isOurs, sync, takeBack, write } from './live.ts';
 import { findEnd } from './opening.ts';
 
@@ -29,7 +29,7 @@ export type Ledger = {
    * fdatasync serves both: for what nobody waits for.
    */
   group(
-    make: (segment: object) => readonly (Record<string, unknown> | Buffer)[],
+    make: (segment: object) => readonly (Record<string, unknown> | Buffer | LateRecord)[],
     withinMs?: number,
   ): Promise<Head>;
   /** Puts the live file away now, if anything is in it. */
@@ -60,7 +60,7 @@ const defaultSegmentBytes = 32 * 1024 * 1024;
 const defaultSegmentAgeMs = 7 * 24 * 3600 * 1000;
 
 type Waiting = {
-  make(segment: object): readonly (string | Buffer)[];
+  make(segment: object): readonly (string | Buffer | LateRecord)[];
   resolve(head: Head): void;
   reject(error: unknown): void;
 };
@@ -136,11 +136,9 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
   };
 
   /** One group of lines, all or none. */
-  const chain = (batch: Batch, each: Waiting): Head | undefined => {
+  const made = (each: Waiting): readonly (string | Buffer | LateRecord)[] | undefined => {
     try {
-      const records = each.make(segment);
-      for (const record of records) batch.push(record);
-      return batch.head();
+      return each.make(segment);
     } catch (error) {
       segment = {}; // what `make` noted as written for this one is not
       each.reject(error);
@@ -159,9 +157,13 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
       const batch = batches.begin(head, new Date(at).toISOString());
       for (const text of lead) batch.push(text());
       for (const each of waiting) {
-        const last = chain(batch, each);
-        if (last) told.push([each, last]);
-        if (batch.bytes() >= maxWriteBytes) written += await write(file, batch.take(), from + written);
+        const records = made(each);
+        if (!records) continue;
+        for (const record of records) {
+          batch.push(record instanceof LateRecord ? recordBytes(record.make()) : record);
+          if (batch.bytes() >= maxWriteBytes) written += await write(file, batch.take(), from + written);
+        }
+        told.push([each, batch.head()]);
       }
       if (batch.bytes() > 0) written += await write(file, batch.take(), from + written);
       if (written > 0) await sync(file);
@@ -231,7 +233,10 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     group: (make, withinMs) =>
       enqueue(
         (current) =>
-          make(current).map((each) => (Buffer.isBuffer(each) ? recordBytes(each) : recordText(each))),
+          make(current).map((each) => {
+            if (each instanceof LateRecord) return each;
+            return Buffer.isBuffer(each) ? recordBytes(each) : recordText(each);
+          }),
         withinMs,
       ),
     rotate() {

@@ -11,6 +11,18 @@ export const noHead: Head = { seq: 0, hash: '0'.repeat(64) };
 /** Larger than any record we make (a body is cut into parts); small enough that a reader can hold a line in memory. */
 export const maxLineBytes = 256 * 1024;
 
+/** A record's JSON text that is made when it is written: of a large body not all lines are in memory at once. */
+export class LateRecord {
+  /** In bytes. */
+  readonly length: number;
+  readonly make: () => Buffer;
+
+  constructor(length: number, make: () => Buffer) {
+    this.length = length;
+    this.make = make;
+  }
+}
+
 /** seq, at and prev with their punctuation, and the newline: 150 bytes. */
 const maxRecordBytes = maxLineBytes - 150;
 
@@ -74,9 +86,14 @@ export function follow(prev: Head, bytes: Buffer): Followed | string {
   const seq = Number(start[1]);
   if (seq !== prev.seq + 1) return `its seq is ${start[1]}, not ${prev.seq + 1}`;
   if (start[3] !== prev.hash) return `its prev is not the hash of line ${prev.seq}`;
+  let line: Line;
   try {
-    return { line: JSON.parse(text) as Line, head: { seq, hash: lineHash(bytes) } };
+    line = JSON.parse(text) as Line;
   } catch {
     return 'it is not JSON';
   }
+  // JSON.parse takes the last of two: a line that somebody made must not say another time or place to its readers.
+  if (line.seq !== seq || line.at !== start[2] || line.prev !== start[3])
+    return 'it says seq, at or prev twice';
+  return { line, head: { seq, hash: lineHash(bytes) } };
 }

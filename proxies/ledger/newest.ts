@@ -18,13 +18,22 @@ const beginning =
 
 /**
  * Stops at what does not follow, instead of guessing: `verifyLedger` is what names a broken line. A rotation in between is
- * seen by its numbers: the rest of the live file is then in the archive, whose names are read after it.
+ * seen by its numbers: the rest of the live file is then in the archive, whose names are read after it. Of a file whose lines are
+ * all after line `from`, nothing is read.
  */
-export async function* newestFirst(path: string): AsyncGenerator<NewestLine> {
+export async function* newestFirst(
+  path: string,
+  from = Number.POSITIVE_INFINITY,
+): AsyncGenerator<NewestLine> {
   let lowest = Number.POSITIVE_INFINITY;
   async function* of(file: string): AsyncGenerator<NewestLine> {
     const handle = await open(file, 'r');
     try {
+      const first = Number.isFinite(from) ? await firstSeq(handle) : undefined;
+      if (first !== undefined && first > from) {
+        lowest = Math.min(lowest, first);
+        return;
+      }
       for await (const bytes of backwards(handle)) {
         const found = beginning.exec(bytes.toString('latin1', 0, 200));
         if (!found) return;
@@ -42,6 +51,12 @@ export async function* newestFirst(path: string): AsyncGenerator<NewestLine> {
   yield* of(path);
   const segments = await segmentsIn(archiveOf(path));
   for (const { file } of segments.toReversed()) yield* of(file);
+}
+
+async function firstSeq(file: FileHandle): Promise<number | undefined> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(200), 0, 200, 0);
+  const found = beginning.exec(buffer.toString('latin1', 0, bytesRead));
+  return found ? Number(found[1]) : undefined;
 }
 
 /** What stands after the last newline is being written, and left out. */

@@ -6,7 +6,8 @@
 //   text    = != ~ !~        agent=main  model~claude  rule=budget*  (= with * for any run of characters, ~ holds it; upper and lower case alike)
 //   number  = != > >= < <=   status>=400  cost>0.01  in>10000
 //   time    since: until:    since:1h  until:2026-02-03T12:00Z   (a span back from now: 30s 5m 2h 7d; or an ISO date)
-//   value   = bare, up to the next space, or in double quotes with \" and \\ inside
+//   value   = bare, up to the next space, or where it has one in double quotes, with \" and \\ inside
+// A verdict is one of the words of `verdicts`; what could match none of them is a mistake.
 // A field that an exchange does not have holds for != and !~ alone.
 
 /** What can be asked of an exchange. Text fields are compared without regard to case. */
@@ -31,6 +32,10 @@ export const textFields = [
   'id',
 ] as const;
 export type TextField = (typeof textFields)[number];
+
+/** What became of an exchange, in the words in which it is shown. `open`: no outcome is on record (yet). `failed`: it left, and something went wrong. */
+export const verdicts = ['passed', 'refused', 'failed', 'open'] as const;
+export type Verdict = (typeof verdicts)[number];
 
 export const numberFields = [
   'status',
@@ -75,32 +80,24 @@ type Term = {
   field: string;
   operator: string;
   value: string;
-  fieldAt: number;
   operatorAt: number;
   valueAt: number;
 };
 
-/** `nearest` names the field that was probably meant; `nowMs` is what `since:1h` counts back from. */
-export function parseQuery(
-  text: string,
-  nowMs: number,
-  nearest: (word: string, valid: readonly string[]) => string | undefined,
-): Query {
+type Nearest = (word: string, valid: readonly string[]) => string | undefined;
+
+/** `nearest` names the word that was probably meant; `nowMs` is what `since:1h` counts back from. */
+export function parseQuery(text: string, nowMs: number, nearest: Nearest): Query {
   if (text.length > maxChars) return mistake(maxChars, 'a longer filter', `at most ${maxChars} characters`);
   const all: Matches[] = [];
   let sinceMs: number | null = null;
   for (let at = 0; ; ) {
     while (text[at] === ' ' || text[at] === '\t') at++;
     if (at >= text.length) break;
-    const read = readTerm(text, at);
+    const read = readTerm(text, at, nearest);
     if ('ok' in read) return read;
     const { term, end } = read;
-    if (!fields.includes(term.field)) {
-      const near = nearest(term.field, fields);
-      const wrong = mistake(term.fieldAt, `the unknown field “${term.field}”`, `one of ${fields.join(', ')}`);
-      return near === undefined ? wrong : { ...wrong, nearest: near };
-    }
-    const judged = judge(term, nowMs);
+    const judged = judge(term, nowMs, nearest);
     if ('ok' in judged) return judged;
     all.push(judged.matches);
     if (judged.sinceMs !== undefined) sinceMs = Math.max(sinceMs ?? judged.sinceMs, judged.sinceMs);
@@ -116,26 +113,43 @@ const mistake = (at: number, got: string, expected: string): QueryMistake => ({
   expected,
 });
 
-const operators = /(?:!=|!~|>=|<=|=|~|>|<|:)/y;
+/** Not one of `valid`, with the one that was probably meant. */
+function unknown(
+  at: number,
+  what: string,
+  word: string,
+  valid: readonly string[],
+  nearest: Nearest,
+): QueryMistake {
+  const near = nearest(word, valid);
+  const wrong = mistake(at, `the unknown ${what} “${word}”`, `one of ${valid.join(', ')}`);
+  return near === undefined ? wrong : { ...wrong, nearest: near };
+}
 
-function readTerm(text: string, from: number): { term: Term; end: number } | QueryMistake {
+const operators: readonly string[] = ['!=', '!~', '>=', '<=', '=', '~', '>', '<', ':'];
+
+function readTerm(text: string, from: number, nearest: Nearest): { term: Term; end: number } | QueryMistake {
   const field = /[A-Za-z][A-Za-z0-9_-]*/y;
   field.lastIndex = from;
   const name = field.exec(text)?.[0];
   if (name === undefined)
     return mistake(from, `“${text.slice(from, from + 1)}”`, 'a field, such as agent=main');
+  if (!fields.includes(name)) return unknown(from, 'field', name, fields, nearest);
   const operatorAt = from + name.length;
-  operators.lastIndex = operatorAt;
-  const operator = operators.exec(text)?.[0];
+  // All of it, so that == is no = before a value that begins with =.
+  const signs = /[!=~<>:]+/y;
+  signs.lastIndex = operatorAt;
+  const operator = signs.exec(text)?.[0];
   if (operator === undefined) {
     const got = operatorAt >= text.length ? 'the end' : `“${text.slice(operatorAt, operatorAt + 1)}”`;
     return mistake(operatorAt, got, `an operator after “${name}”: ${operatorsOf(name)}`);
   }
+  if (!operators.includes(operator)) return wrongOperator(name, operator, operatorAt);
   const valueAt = operatorAt + operator.length;
   const read = text[valueAt] === '"' ? quoted(text, valueAt) : bare(text, valueAt);
   if ('ok' in read) return read;
   return {
-    term: { field: name, operator, value: read.value, fieldAt: from, operatorAt, valueAt },
+    term: { field: name, operator, value: read.value, operatorAt, valueAt },
     end: read.end,
   };
 }
@@ -146,6 +160,8 @@ function bare(text: string, from: number): { value: string; end: number } | Quer
   const value = rest.exec(text)?.[0] ?? '';
   if (value === '')
     return mistake(from, from >= text.length ? 'the end' : 'a space', 'a value, or "" for an empty one');
+  if (/^['‘’“”„`]/.test(value))
+    return mistake(from, `“${value.slice(0, 1)}”`, 'the value without quotes, or in "" where it has a space');
   const quote = value.indexOf('"');
   if (quote !== -1)
     return mistake(from + quote, 'a quote inside a value', 'quotes around the whole value, with \\" inside');
@@ -173,8 +189,9 @@ function quoted(text: string, from: number): { value: string; end: number } | Qu
 
 type Judged = { matches: Matches; sinceMs?: number } | QueryMistake;
 
-function judge(term: Term, nowMs: number): Judged {
+function judge(term: Term, nowMs: number, nearest: Nearest): Judged {
   if (includes(timeFields, term.field)) return judgeTime(term, nowMs);
+  if (term.field === 'verdict') return judgeVerdict(term, nearest);
   return includes(numberFields, term.field)
     ? judgeNumber(term, term.field)
     : judgeText(term, term.field as TextField);
@@ -185,8 +202,8 @@ const operatorsOf = (field: string): string => {
   return includes(numberFields, field) ? '= != > >= < <=' : '= != ~ !~';
 };
 
-const wrongOperator = ({ field, operator, operatorAt }: Term): QueryMistake =>
-  mistake(operatorAt, `“${operator}”`, `one of ${operatorsOf(field)} after “${field}”`);
+const wrongOperator = (field: string, operator: string, at: number): QueryMistake =>
+  mistake(at, `“${operator}”`, `one of ${operatorsOf(field)} after “${field}”`);
 
 function judgeText(term: Term, field: TextField): Judged {
   const wanted = term.value.toLowerCase();
@@ -207,8 +224,17 @@ function judgeText(term: Term, field: TextField): Judged {
     case '!~':
       return test((value) => !value.includes(wanted), true);
     default:
-      return wrongOperator(term);
+      return wrongOperator(term.field, term.operator, term.operatorAt);
   }
+}
+
+/** A word that no exchange can have would match nothing, or all, without a word. */
+function judgeVerdict(term: Term, nearest: Nearest): Judged {
+  const judged = judgeText(term, 'verdict');
+  const positive = judgeText({ ...term, operator: term.operator.replace('!', '') }, 'verdict');
+  if ('ok' in judged || 'ok' in positive) return judged;
+  const possible = verdicts.some((verdict) => positive.matches({ atMs: 0, text: { verdict }, number: {} }));
+  return possible ? judged : unknown(term.valueAt, 'verdict', term.value, verdicts, nearest);
 }
 
 /** Without a regular expression made of somebody's text: the pieces between the stars, in order. */
@@ -247,7 +273,7 @@ function judgeNumber(term: Term, field: NumberField): Judged {
     );
   if (term.operator === '!=') return { matches: ({ number }) => (number[field] ?? null) !== wanted };
   const holds = compare[term.operator];
-  if (!holds) return wrongOperator(term);
+  if (!holds) return wrongOperator(term.field, term.operator, term.operatorAt);
   return {
     matches: ({ number }) => {
       const value = number[field];
@@ -259,7 +285,7 @@ function judgeNumber(term: Term, field: NumberField): Judged {
 const unitMs: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 function judgeTime(term: Term, nowMs: number): Judged {
-  if (term.operator !== ':') return wrongOperator(term);
+  if (term.operator !== ':') return wrongOperator(term.field, term.operator, term.operatorAt);
   const span = /^(\d{1,6})([smhd])$/.exec(term.value);
   const isDate = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/.test(term.value);
   const ms = span

@@ -15,12 +15,17 @@ const scheme = /^(?:Bearer|Basic|Digest|Token|AWS4-HMAC-SHA256) /i;
  * GitLab (glpat-), Hugging Face (hf_), Stripe (sk_live_), Groq (gsk_), xAI (xai-), age, JSON web tokens (RFC 7519).
  * Before each stands no letter or digit, so that `task-…` is not one, but for a letter that is an escape's: `\nsk-…` in JSON.
  * None begins with b, f, n, r, t or u: a mask over it never breaks an escape.
+ * None is longer than a login's token may be: an expression without an end runs out of stack on a text of 5 MB, and the line with it.
  */
 const shapes =
-  /(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))(?:sk-[A-Za-z0-9_-]{20,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|gsk_[A-Za-z0-9]{32,}|xai-[A-Za-z0-9]{32,}|AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])|ya29\.[A-Za-z0-9_-]{20,}|gh[opsur]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{36,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])|hf_[A-Za-z0-9]{30,}|AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{20,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)/g;
+  /(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))(?:sk-[A-Za-z0-9_-]{20,16384}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,16384}|gsk_[A-Za-z0-9]{32,16384}|xai-[A-Za-z0-9]{32,16384}|AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])|ya29\.[A-Za-z0-9_-]{20,16384}|gh[opsur]_[A-Za-z0-9]{36,16384}|github_pat_[A-Za-z0-9_]{36,16384}|glpat-[A-Za-z0-9_-]{20,16384}|xox[abeoprs]-[A-Za-z0-9-]{10,16384}|A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])|hf_[A-Za-z0-9]{30,16384}|AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{20,16384}|eyJ[A-Za-z0-9_-]{10,16384}\.eyJ[A-Za-z0-9_-]{10,16384}\.[A-Za-z0-9_-]{10,16384}|-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)/g;
 
 /** One of these stands in every shape: where none is, nothing needs to be looked at. */
 const hints = /[sr]k[-_]|gsk_|xai-|AIza|ya29|gh[opsur]_|_pat_|glpat|xox|A[KS]IA|hf_|AGE-S|\.eyJ|E KEY/;
+
+/** The longest hint is shorter. */
+const hintBytes = 8;
+const windowBytes = 32 * 1024;
 
 const pemBegin = '-----BEGIN ';
 const pemEnd = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/g;
@@ -40,7 +45,7 @@ export function redactHeaders(headers: NodeJS.Dict<string | string[]>): Record<s
       name,
       secretNames.test(name) && !limits.test(name)
         ? `${scheme.exec(text)?.[0] ?? ''}***`
-        : withoutKeys(text).text,
+        : redactText(text).text,
     ]);
   }
   return Object.fromEntries(redacted);
@@ -48,13 +53,22 @@ export function redactHeaders(headers: NodeJS.Dict<string | string[]>): Record<s
 
 /** Masks with stars of the same length; JSON stays JSON. The same buffer where nothing was found. */
 export function redactBytes(bytes: Buffer): { bytes: Buffer; count: number } {
+  if (!hasHint(bytes)) return { bytes, count: 0 };
   const text = bytes.toString('latin1');
-  if (!hints.test(text)) return { bytes, count: 0 };
-  const { text: redacted, count } = withoutKeys(text);
+  const { text: redacted, count } = redactText(text);
   return count === 0 ? { bytes, count } : { bytes: Buffer.from(redacted, 'latin1'), count };
 }
 
-function withoutKeys(text: string): { text: string; count: number } {
+/** In windows: a body of megabytes is not made a text as a whole. */
+function hasHint(bytes: Buffer): boolean {
+  for (let from = 0; from < bytes.length; from += windowBytes - hintBytes) {
+    if (hints.test(bytes.toString('latin1', from, from + windowBytes))) return true;
+  }
+  return false;
+}
+
+/** The same of a text, of which each letter may be a byte. */
+export function redactText(text: string): { text: string; count: number } {
   if (!hints.test(text)) return { text, count: 0 };
   let made = '';
   let from = 0;

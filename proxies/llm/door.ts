@@ -5,11 +5,16 @@ import type { Llm } from './proxy.ts';
 
 /** A 32 MiB body from a guest on the same machine takes seconds; a stalled one must not stay for ever. */
 const requestMs = 300_000;
+/** What waits for a reader that is slow, in each direction. Node's 64 KiB are 8 MB for 64 streams. */
+const bufferBytes = 16 * 1024;
 /** The descriptors of this process are shared by all agents: one guest may not use them up. More connections are closed at once. */
 const maxConnections = 256;
 
 export function createDoor(llm: Llm): Server {
-  const server = createServer({ requestTimeout: requestMs, headersTimeout: 30_000 }, llm.handler);
+  const server = createServer(
+    { requestTimeout: requestMs, headersTimeout: 30_000, highWaterMark: bufferBytes },
+    llm.handler,
+  );
   server.maxConnections = maxConnections;
   server.on('connection', llm.connection);
   server.on('clientError', (_error, socket) => {

@@ -43,9 +43,24 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse): Exchan
   };
 }
 
+/** Of a body that was refused: so much is read and dropped, so that the refusal arrives; who sends more is cut off. */
+const droppedBytes = 64 * 1024 * 1024;
+const droppedMs = 30_000;
+
+function boundRest(req: IncomingMessage): void {
+  let dropped = 0;
+  const late = setTimeout(() => req.destroy(), droppedMs).unref();
+  req.on('data', (chunk: Buffer) => {
+    dropped += chunk.length;
+    if (dropped > droppedBytes) req.destroy();
+  });
+  req.once('close', () => clearTimeout(late));
+}
+
 /** Says no where it still can be said: to an agent that is there and has heard nothing yet. */
 export function sendDenial({ res, speaks }: Exchange, denial: Denial): void {
   if (res.destroyed || res.headersSent) return;
+  if (!res.req.complete) boundRest(res.req);
   const body = Buffer.from(JSON.stringify(kinds[speaks].errorBody(denial)));
   res.writeHead(denial.status, {
     'content-type': 'application/json',

@@ -1,7 +1,7 @@
 /** From the record to the last byte: the offers are tried in their order, and the first answer streams back. Called by proxy.ts, right after the record is durable. */
 import type { Armed } from '../armed.ts';
+import type { Capture, Captures } from './answer/capture.ts';
 import { contentTypeOf, passAnswer } from './answer/pass.ts';
-import { createReader, type Reading } from './answer/reader.ts';
 import { editsFor } from './asked/edits.ts';
 import type { Taken } from './asked/intake.ts';
 import { rewrite } from './asked/rewrite.ts';
@@ -22,20 +22,23 @@ export type Forwarded = {
   firstByteMs?: number;
   keyEchoed?: true;
   error?: string;
-  /** A provider may be at work on it, or has been, and nobody heard what came of it. */
-  reached: boolean;
+  /** Attempts at models that cost something, of which nobody heard what came: the provider may be at work, and may bill each. */
+  unheard: number;
   /** Who answered, and what was said as far as the record needs it; absent when nobody did. */
   offer?: Offer;
-  reading?: Reading;
+  capture?: Capture;
   headers?: Answer['headers'];
 };
 
 export type ForwardParts = {
   armed: Armed;
   upstream: Upstream;
+  captures: Captures;
   travelling: Omit<TravelParts, 'signal' | 'need'>;
   /** The agent's name at providers that take one. */
   tag: string;
+  /** How long an agent may read nothing while others wait; for tests. */
+  stallMs?: number | undefined;
 };
 
 type Forwarding = {
@@ -48,16 +51,16 @@ type Forwarding = {
 };
 
 export async function forward(
-  { armed, upstream, travelling, tag }: ForwardParts,
+  { armed, upstream, captures, travelling, tag, stallMs }: ForwardParts,
   { own, taken, offers, addUsage, contextTokens }: Forwarding,
 ): Promise<Forwarded> {
   const { res, gone } = own;
   let bytesOut = 0;
-  let reached = false;
-  const nothing = { bytesOut: 0, bytesIn: 0, reached: false };
+  let unheard = 0;
+  const nothing = { bytesOut: 0, bytesIn: 0, unheard: 0 };
   const refuseLate = (denial: Denial, hops: Hop[], error: string = denial.rule): Forwarded => {
     sendDenial(own, denial);
-    return { status: denial.status, hops, bytesIn: 0, bytesOut, reached, error };
+    return { status: denial.status, hops, bytesIn: 0, bytesOut, unheard, error };
   };
   const why = (error: unknown): string =>
     armed.now() ? (gone.aborted ? 'agent-gone' : codeOf(error)) : 'lease-lost';
@@ -76,7 +79,8 @@ export async function forward(
       bytesOut = body.bytes;
       const headers =
         body.content === null ? offer.headers : { ...offer.headers, 'content-length': String(body.bytes) };
-      const before = reached;
+      const paid = offer.price !== null && !offer.price.free;
+      let started = 0;
       const tried = await attempt(upstream, offer, {
         target: offer.target,
         certificates: offer.certificates,
@@ -84,11 +88,11 @@ export async function forward(
         body: body.content,
         signal: gone,
         started: () => {
-          reached = true;
+          if (paid && started++ === 0) unheard += 1;
         },
       });
       // Its answer is heard, whatever it says: what that costs is known.
-      if (tried.kind === 'answer' || tried.answer || tried.refused) reached = before;
+      if (started > 0 && (tried.kind === 'answer' || tried.answer || tried.refused)) unheard -= 1;
       return tried;
     },
     (answer) => answer.destroy(),
@@ -103,7 +107,7 @@ export async function forward(
   const { answer, candidate: offer, hops, done } = way;
   const { format } = offer.target.route;
   const type = contentTypeOf(answer.headers);
-  const reader = format === 'listing' ? undefined : createReader(format, type);
+  const capture = format === 'listing' ? undefined : captures(format, type);
   let whole = false;
   try {
     const { cut, ...passed } = await passAnswer({
@@ -112,8 +116,10 @@ export async function forward(
       format,
       secrets: offer.secret ? [offer.secret.reveal()] : [],
       filterUsage: addUsage && /^text\/event-stream\b/i.test(type),
-      read: (clean) => reader?.push(clean),
+      read: (clean) => capture?.write(clean),
       sinceMs: own.sinceMs,
+      isWanted: () => travelling.nodes.of(offer.provider).standing().waiting > 0,
+      ...(stallMs === undefined ? {} : { stallMs }),
       sayCut: (error) => cutOff(offer.provider.name, codeOf(error)),
     });
     whole = cut === undefined && answer.status < 500;
@@ -121,10 +127,10 @@ export async function forward(
       status: answer.status,
       hops,
       bytesOut,
-      reached,
+      unheard,
       ...passed,
       offer,
-      ...(reader ? { reading: reader.end() } : {}),
+      ...(capture ? { capture } : {}),
       headers: answer.headers,
       ...(cut === undefined ? {} : { error: why(cut) }),
     };

@@ -1,7 +1,8 @@
 /** What the owner should look at, each said once: models that nobody has priced, keys that are refused. Fed by the doors, shown by the operator's page and `holdfast models`. */
 
 export type Notice =
-  | { kind: 'unpriced'; agent: string; provider: string; model: string }
+  /** `asked`: the alias that led there. */
+  | { kind: 'unpriced'; agent: string; provider: string; model: string; asked?: string }
   | { kind: 'key-refused'; agent: string; provider: string; model: string | null; status: number };
 
 export type Notices = {
@@ -12,18 +13,25 @@ export type Notices = {
   forget(): void;
 };
 
-/** A model's name is an agent's to choose: past this many nobody reads them, and memory has an end. */
-const most = 100;
+/** Of one agent and one kind: a model's name is the agent's to choose, and its hundredth must not hide another agent's first. */
+const most = 20;
 
-/** `say` gets one sentence for the trail, the first time. */
-export function createNotices(say: (text: string) => void, now: () => Date = () => new Date()): Notices {
+/** `say` gets one sentence for the trail, the first time. A model without a price waits for the owner, so it is for the report; a key that is refused is an error. */
+export function createNotices(
+  say: (text: string, where: 'report' | 'error') => void,
+  now: () => Date = () => new Date(),
+): Notices {
   const told = new Map<string, Notice & { at: string }>();
   return {
     tell(notice) {
       const key = JSON.stringify([notice.kind, notice.provider, notice.model]);
-      if (told.has(key) || told.size >= most) return;
+      if (told.has(key)) return;
+      const alike = [...told.values()].filter(
+        ({ agent, kind }) => agent === notice.agent && kind === notice.kind,
+      );
+      if (alike.length >= most) return;
       told.set(key, { ...notice, at: now().toISOString() });
-      say(sentence(notice));
+      say(sentence(notice), notice.kind === 'unpriced' ? 'report' : 'error');
     },
     standing: () => [...told.values()],
     forget: () => told.clear(),
@@ -31,8 +39,12 @@ export function createNotices(say: (text: string) => void, now: () => Date = () 
 }
 
 function sentence(notice: Notice): string {
-  const model = notice.model === null ? 'a model' : JSON.stringify(notice.model.slice(0, 120));
+  const model = notice.model === null ? 'a model' : short(notice.model);
+  const by =
+    notice.kind === 'unpriced' && notice.asked !== undefined ? `${short(notice.asked)}, which leads to ` : '';
   return notice.kind === 'unpriced'
-    ? `${notice.agent} asked for ${model} of ${notice.provider}, which has no price: it is refused until the owner says one (\`holdfast models price\`)`
+    ? `${notice.agent} asked for ${by}${model} of ${notice.provider}, which has no price: it is refused until the owner says one (\`holdfast models price\`)`
     : `${notice.provider} answered ${notice.status} to ${notice.agent}: the key is wrong, or it may not use ${model}`;
 }
+
+const short = (name: string): string => JSON.stringify(name.slice(0, 120));

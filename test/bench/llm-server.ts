@@ -6,6 +6,7 @@ import { openLedger } from '../../proxies/ledger/ledger.ts';
 import { deny } from '../../proxies/llm/denial.ts';
 import { createDoor } from '../../proxies/llm/door.ts';
 import type { Provider } from '../../proxies/llm/kinds/kind.ts';
+import { createLanes } from '../../proxies/llm/lane.ts';
 import { createMetrics } from '../../proxies/llm/metrics.ts';
 import { createNotices } from '../../proxies/llm/notices.ts';
 import { createLlm } from '../../proxies/llm/proxy.ts';
@@ -62,6 +63,7 @@ const llm = createLlm({
   ledger,
   blobs,
   spools: createSpools(join(folder, 'spool')),
+  lanes: createLanes(),
   spend,
   nodes: createNodes(),
   metrics: createMetrics(),

@@ -9,6 +9,7 @@ import { measureLedger } from './ledger.ts';
 import { cpuMs, forgetPeak, memoryMb } from './llm-cpu.ts';
 import type { Job, Seen } from './llm-load.ts';
 import type { ServerJob } from './llm-server.ts';
+import { prepareLlm } from './llm-start.ts';
 import { answers, findNginx, proxies, startNginx } from './peers/nginx.ts';
 import { startPortkey } from './peers/portkey.ts';
 
@@ -57,11 +58,12 @@ export async function bench(): Promise<Record<string, unknown>> {
     const far = await nginxAt('far', await freePort(), answers(completion()));
     const { location, outside } = proxies(far.port);
     const proxy = await nginxAt('proxy', await freePort(), location, outside);
-    const streams = await startNode('llm-upstream.ts', []);
+    const streams = await startNode([process.execPath, join(import.meta.dirname, 'llm-upstream.ts')]);
     closers.push(streams.close);
     const streaming = proxies(streams.port);
     const streamProxy = await nginxAt('streams', await freePort(), streaming.location, streaming.outside);
 
+    const startOf = await prepareLlm(folder);
     const serve = async (name: string, to: number) => {
       const providers = [
         {
@@ -74,7 +76,8 @@ export async function bench(): Promise<Record<string, unknown>> {
         },
       ];
       const job: ServerJob = { folder: join(folder, name), providers };
-      const server = await startNode('llm-server.ts', [JSON.stringify(job)]);
+      const { command, env } = startOf(job);
+      const server = await startNode(command, env);
       closers.push(server.close);
       return server;
     };
@@ -176,6 +179,8 @@ export async function bench(): Promise<Record<string, unknown>> {
       abort100ms: aborted.holdfast ?? null,
       ...ledger,
       bytesPerTurn,
+      // Linear where it is 1: the last turn sends a hundred times what the second did.
+      turn100VsTurn2: round((bytesPerTurn[99] ?? Number.NaN) / (bytesPerTurn[1] ?? Number.NaN), 3),
       peers: {
         nginx: {
           cpuUs: small.nginx?.cpuUs,
@@ -220,6 +225,7 @@ const nothing = {
   ledgerPerS: null,
   verifyPerS: null,
   bytesPerTurn: null,
+  turn100VsTurn2: null,
 };
 
 let number = 1;
@@ -296,19 +302,21 @@ async function cancelled(port: number, abortedNs: Record<string, string>): Promi
   }).length;
 }
 
-/** What each turn of a session adds to the ledger: every request holds all that was said before. */
+const sameLength = (turn: number): string => String(turn).padStart(3, '0');
+
+/** What each turn of a session adds to the ledger: every request holds all that was said before, and as many bytes more. */
 async function growth(port: number, folder: string): Promise<number[]> {
   const said = [{ role: 'system', content: 'You are terse.' }];
   const added: number[] = [];
   let before = 0;
   for (let turn = 0; turn < 100; turn += 1) {
-    said.push({ role: 'user', content: `Turn ${turn}: ${'what next? '.repeat(40)}` });
+    said.push({ role: 'user', content: `Turn ${sameLength(turn)}: ${'what next? '.repeat(40)}` });
     const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
       method: 'POST',
       body: JSON.stringify({ model: 'bench', messages: said }),
     });
     const { choices } = (await answer.json()) as { choices: { message: { content: string } }[] };
-    said.push({ role: 'assistant', content: `${turn} ${choices[0]?.message.content}` });
+    said.push({ role: 'assistant', content: `${sameLength(turn)} ${choices[0]?.message.content}` });
     const size = await settled(folder, turn + 1);
     added.push(size - before);
     before = size;
@@ -331,18 +339,16 @@ async function settled(folder: string, turns: number): Promise<number> {
   }
 }
 
-/** A program of this folder that prints its port as JSON. */
+/** A program that prints its port as JSON. */
 async function startNode(
-  file: string,
-  args: string[],
+  [program = '', ...args]: string[],
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<{ port: number; pid: number; close(): Promise<void> }> {
-  const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, file), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child: ChildProcess = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   if (!child.stdout) throw new Error('no stdout');
   const lines = createInterface({ input: child.stdout });
   const [line] = (await Promise.race([once(lines, 'line'), once(child, 'exit')])) as [string];
-  if (child.exitCode !== null) throw new Error(`${file} ended at once`);
+  if (child.exitCode !== null) throw new Error(`${[program, ...args].join(' ')} ended at once`);
   return {
     port: (JSON.parse(line) as { port: number }).port,
     pid: child.pid ?? 0,

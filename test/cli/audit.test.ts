@@ -40,7 +40,8 @@ test('a whole record ends with 0, and says with which key it was signed', async 
   assert.equal(told.code, 0, told.err);
   assert.match(told.out, /^LEDGER +STATE +LINES +SEGMENTS +SIGNED UP TO\n/);
   assert.match(told.out, /^traffic +whole +5 +2 +line 5 at 20/m);
-  assert.match(told.err, /signed by holdfast\/[0-9a-f]{8}\+[0-9a-f]{8}\+/);
+  assert.ok(told.out.endsWith('\n'), 'what stderr says begins on a line of its own');
+  assert.match(told.err, /^signed by holdfast\/[0-9a-f]{8}\+[0-9a-f]{8}\+/);
   const facts = JSON.parse((await holdfast('audit', 'verify', '--home', home, '--json')).out) as Facts;
   assert.equal(facts.ok, true);
   assert.equal(facts.vkey.split('+').slice(2).join('+'), vkeyOf('x', key).split('+').slice(2).join('+'));
@@ -71,5 +72,20 @@ test('with a key that was noted before, a record that was signed anew is found',
 test('what is no key, and a home without a record, are said as such', async (t) => {
   const { home } = await recorded(t);
   assert.equal((await holdfast('audit', 'verify', '--home', home, '--key', 'mine')).code, 2);
-  assert.equal((await holdfast('audit', 'verify', '--home', join(home, 'none'))).code, 4);
+  const none = await holdfast('audit', 'verify', '--home', join(home, 'none'));
+  assert.equal(none.code, 69);
+  assert.match(none.err, /there is no folder .*none\/audit\nName the home: --home DIR/);
+});
+
+test('without its verb it verifies too', async (t) => {
+  const { home } = await recorded(t);
+  const told = await holdfast('audit', '--home', home);
+  assert.equal(told.code, 0, told.err);
+  assert.match(told.out, /^traffic +whole/m);
+  const below = await holdfast('audit', '--home', home, 'verify', '--json');
+  assert.equal(
+    (JSON.parse(below.out) as Facts).ok,
+    true,
+    'a home that was named before the verb is the home',
+  );
 });

@@ -11,11 +11,26 @@ const program = join(import.meta.dirname, '../../appliance/cli/holdfast.ts');
 
 export type Ran = { code: number | null; out: string; err: string };
 
-export function holdfast(...args: string[]): Promise<Ran> {
+export const holdfast = (...args: string[]): Promise<Ran> => run(args, {});
+
+/** As another user; needs root. */
+export const holdfastAs = (uid: number, ...args: string[]): Promise<Ran> => run(args, { uid, gid: uid });
+
+/** As npm runs it, for a person in this folder. */
+export const holdfastFrom = (folder: string, ...args: string[]): Promise<Ran> =>
+  run(args, { env: { INIT_CWD: folder } });
+
+function run(args: string[], options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv }): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, HOME: '/nonexistent', XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR },
+      ...options,
+      env: {
+        PATH: process.env.PATH,
+        HOME: '/nonexistent',
+        XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR,
+        ...options.env,
+      },
     });
     const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
     let out = '';

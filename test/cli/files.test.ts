@@ -80,6 +80,22 @@ test('config check tells each mistake with its place and is exit 78', async (t) 
   assert.equal((await holdfast('config', 'check', '--home', home)).code, 0);
 });
 
+test('config check notes a key that is not there yet, which is no mistake', async (t) => {
+  const home = tempHome(t);
+  mkdirSync(join(home, 'secrets/llm'), { recursive: true });
+  writeFileSync(join(home, 'secrets/llm/there'), 'x');
+  writeFileSync(
+    join(home, 'holdfast.yaml'),
+    'providers: { p: { kind: openai, baseUrl: "https://a", key: there, caFile: ca.pem } }\n',
+  );
+  const ran = await holdfast('config', 'check', '--home', home);
+  assert.equal(ran.code, 0);
+  assert.match(ran.out, /no mistakes/);
+  assert.equal(ran.err, 'note: providers.p.caFile is not in secrets/llm/ yet: ca.pem\n');
+  const script = JSON.parse((await holdfast('config', 'check', '--home', home, '--json')).out);
+  assert.deepEqual(script.missing, [{ path: 'providers.p.caFile', file: 'ca.pem' }]);
+});
+
 test('the example is checked as it is printed, and the schema is JSON', async (t) => {
   const home = tempHome(t);
   writeFileSync(join(home, 'x.yaml'), (await holdfast('config', 'example')).out);

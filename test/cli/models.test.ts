@@ -1,6 +1,6 @@
 /** `holdfast models` against a llm process that is a small server: what it prints, what it sends, how it ends. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { controlRoutes } from '../../appliance/models/control.ts';
 import { homePaths } from '../../appliance/paths.ts';
 import { call, type Routes } from '../../appliance/socket.ts';
 import { deny } from '../../proxies/llm/denial.ts';
-import { fakeAppliance, holdfast, lines, tempHome } from './fake.ts';
+import { fakeAppliance, holdfast, holdfastAs, lines, type Ran, tempHome } from './fake.ts';
 import { problem, type Question } from './problem.ts';
 
 const yaml = `providers:
@@ -22,6 +22,8 @@ const yaml = `providers:
     kind: openai
     baseUrl: http://10.0.0.8/v1
     price: { inputUsdPerMillion: 0.5, outputUsdPerMillion: 2 }
+  rented: { kind: ollama, baseUrl: "http://10.0.0.6:11434", price: { inputUsdPerMillion: 1, outputUsdPerMillion: 1 } }
+  full: { kind: openai, baseUrl: "http://10.0.0.9/v1", models: [ m1, m2, m3, m4, m5, m6, m7 ] }
 models:
   fast: [ "ollama@pi/llama3.2", own/big ]
 agents:
@@ -71,6 +73,19 @@ const nodes = [
     up: true,
     models: [{ name: 'llama3.2', bytes: 2e9 }, { name: 'qwen3:8b' }],
   },
+  {
+    provider: 'rented',
+    kind: 'ollama',
+    up: true,
+    models: [1, 2, 3, 4, 5, 6].map((at) => ({ name: `r${at}` })),
+  },
+  {
+    provider: 'own',
+    kind: 'openai',
+    up: false,
+    models: [],
+    why: 'own at http://10.0.0.8/v1 did not do it (ECONNREFUSED)',
+  },
 ];
 
 const served = (t: Parameters<typeof fakeAppliance>[0], models: Routes, rest: Record<string, Routes> = {}) =>
@@ -82,11 +97,15 @@ test('list shows providers, what nodes hold, aliases, and prices with where they
   const ran = await holdfast('models', 'list', '--home', home);
   assert.equal(ran.code, 0, ran.err);
   assert.match(ran.out, /^ollama@pi +ollama +up +none +1 of 1, 2 wait +llama3\.2, qwen3:8b$/m);
-  assert.match(ran.out, /^work +openai +not known/m);
+  assert.match(ran.out, /^work +openai +not known, breaker open for main/m);
+  assert.match(ran.out, /^own +openai +not known +0\.5 in, 2 out +does not answer: connection refused$/m);
+  assert.match(ran.out, /^full +openai +not known +m1, m2, m3, m4, m5, \+2 more$/m);
   assert.match(ran.out, /login held: ends tomorrow/);
   assert.match(ran.out, /^fast +all +ollama@pi\/llama3\.2 -> own\/big$/m);
   assert.match(ran.out, /^mine +main +own\/small$/m);
-  assert.match(ran.out, /^ollama@pi\/qwen3:8b +free /m);
+  assert.match(ran.out, /^rented +ollama +not known +1 in, 1 out +r1, r2, r3, r4, r5, \+1 more$/m);
+  assert.doesNotMatch(ran.out, /^rented\//m, 'nor what a node just holds');
+  assert.doesNotMatch(ran.out, /^ollama@pi\//m, 'what is free by default needs no row');
   assert.match(ran.out, /^own\/big +0\.5 in, 2 out +\S/m);
   assert.match(ran.out, /^work\/gpt⟨U\+202E⟩-9 +by quota/m);
   assert.match(ran.err, /main asked for work\/gpt⟨U\+202E⟩-9, and nobody has said what it costs/);
@@ -95,6 +114,24 @@ test('list shows providers, what nodes hold, aliases, and prices with where they
   assert.deepEqual(
     [script.models, script.unpriced.length, script.nodes],
     [{ fast: ['ollama@pi/llama3.2', 'own/big'] }, 1, nodes],
+  );
+  assert.equal(script.running, true);
+  const price = (model: string) => script.prices.find((each: { model: string }) => each.model === model);
+  assert.deepEqual(
+    { ...price('ollama@pi/qwen3:8b'), source: '' },
+    {
+      model: 'ollama@pi/qwen3:8b',
+      free: true,
+      inputUsdPerMillion: 0,
+      cachedUsdPerMillion: 0,
+      outputUsdPerMillion: 0,
+      source: '',
+      dated: null,
+    },
+  );
+  assert.deepEqual(
+    [price('own/big').inputUsdPerMillion, price('own/big').outputUsdPerMillion, price('own/big').source],
+    [0.5, 2, 'holdfast.yaml'],
   );
 });
 
@@ -151,8 +188,30 @@ test('list works on the file alone when nothing runs', async (t) => {
   assert.equal(ran.code, 0, ran.err);
   assert.match(ran.out, /^own +openai +not known/m);
   assert.match(ran.err, /does not run/);
+  const alone = await holdfast('models', '--home', home, '--json');
+  const { running, providers } = JSON.parse(alone.out);
+  assert.deepEqual(
+    [running, providers.length, providers[0]],
+    [false, 5, { name: 'ollama@pi', kind: 'ollama' }],
+  );
   writeFileSync(join(home, 'holdfast.yaml'), '');
   assert.match((await holdfast('models', 'list', '--home', home)).err, /No provider is configured/);
+});
+
+test('whoever may not look is told so, and not that nothing runs', {
+  skip: process.getuid?.() !== 0,
+}, async (t) => {
+  const home = await served(t, { 'GET /standing': () => standing });
+  writeFileSync(join(home, 'holdfast.yaml'), yaml);
+  const ask = (): Promise<Ran> => holdfastAs(65534, 'models', 'list', '--home', home);
+  chmodSync(home, 0o755);
+  const other = await ask();
+  assert.equal(other.code, 69, other.err);
+  assert.match(other.err, /this account may not look at .*\nAsk as root/);
+  assert.doesNotMatch(other.err, /does not run|no Holdfast runs/);
+  chmodSync(home, 0o700);
+  const shut = await ask();
+  assert.deepEqual([shut.code, shut.err], [69, other.err]);
 });
 
 test('spend shows each agent by day and month, and when they begin anew', async (t) => {

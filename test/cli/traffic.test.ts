@@ -5,9 +5,11 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { z } from 'zod';
+import { row } from '../../appliance/cli/exchange.ts';
 import { createBlobs } from '../../proxies/ledger/blobs.ts';
+import { exchangeOf } from '../../proxies/ledger/exchange.ts';
 import { type Ledger, openLedger } from '../../proxies/ledger/ledger.ts';
-import { holdfast, tempHome } from './fake.ts';
+import { holdfast, holdfastFrom, tempHome } from './fake.ts';
 
 const program = join(import.meta.dirname, '../../appliance/cli/holdfast.ts');
 const hostile = 'gpt\u001b[2J\u202e';
@@ -129,7 +131,19 @@ test('a filter chooses, and a wrong one is exit 2 with the place and the nearest
   };
   assert.deepEqual(await ids('agent=main status>=400'), ['a3']);
   assert.deepEqual(await ids('cost>0.001 since:1h'), ['a1']);
-  assert.deepEqual(await ids('verdict=fail'), ['a2']);
+  assert.deepEqual(await ids('verdict=failed'), ['a2']);
+  assert.deepEqual(await ids('verdict=refused'), ['a3']);
+  assert.deepEqual(await ids('verdict=passed'), ['a1']);
+  const shown = await holdfast('traffic', '--home', home, '--filter', 'id=a2');
+  assert.match(shown.out, / failed cut off$/m);
+  const former = await holdfast('traffic', '--home', home, '--filter', 'verdict=refuse');
+  assert.equal(former.code, 2);
+  assert.match(
+    former.err,
+    /position 9: got the unknown verdict “refuse”, expected one of passed, refused, failed, open\. Did you mean “refused”\?/,
+  );
+  const far = await holdfast('traffic', '--home', home, '--filter', 'nope=1');
+  assert.doesNotMatch(far.err, /Did you mean/);
   const none = await holdfast('traffic', '--home', home, '--filter', 'agent=nobody');
   assert.deepEqual([none.code, none.out, none.err], [0, '', 'No exchange matches.\n']);
   const wrong = await holdfast('traffic', '--home', home, '--filter', 'agent=main modle~x');
@@ -164,14 +178,132 @@ test('one exchange is shown in full: the way, the bodies rebuilt, keys masked', 
   assert.equal(JSON.parse(whole.request).model, 'smart');
   assert.equal(JSON.parse(whole.answer).content[0].text, 'Hi.');
   const missing = await holdfast('traffic', 'show', 'zzzz', '--home', home);
-  assert.deepEqual([missing.code, missing.out], [3, '']);
+  assert.deepEqual([missing.code, missing.out], [1, '']);
   assert.match(missing.err, /there is no exchange zzzz/);
 });
 
-test('without a ledger it says so', async (t) => {
-  const ran = await holdfast('traffic', '--home', tempHome(t));
-  assert.equal(ran.code, 3);
-  assert.match(ran.err, /there is no ledger .*traffic\.jsonl\nName its home folder/);
+test('an id that begins more than one is exit 2 with those it may be', async (t) => {
+  const { home, ledger } = await ledgerIn(t);
+  await exchange(ledger, 'dddd-1', 'main');
+  await ledger.append(refusal('dddd-2', 'scout'));
+  const two = await holdfast('traffic', 'show', 'dd', '--home', home);
+  assert.deepEqual([two.code, two.out], [2, '']);
+  assert.match(
+    two.err,
+    /more than one id begins with dd\nID +TIME +AGENT +ASKED\ndddd-2 .*scout.*\ndddd-1 .*main/,
+  );
+  const empty = await holdfast('traffic', 'show', '', '--home', home);
+  assert.equal(empty.code, 2);
+  assert.match(empty.err, /an id is needed, or its beginning\nID[\s\S]*dddd-1/);
+  for (let at = 0; at < 12; at++) await ledger.append(refusal(`dddd-3${at}`, 'scout'));
+  const many = await holdfast('traffic', 'show', 'dddd', '--home', home);
+  assert.equal(many.err.split('\n').filter((line) => line.startsWith('dddd-')).length, 10);
+  assert.match(many.err, /\n\.\.\.\n$/);
+  assert.equal(
+    (await holdfast('traffic', '--home', home, 'show', 'dddd-1')).code,
+    0,
+    'the whole of one is it',
+  );
+});
+
+test('who was asked and did not answer is not said to have answered, and what was only reserved is marked', async (t) => {
+  const { home, ledger } = await ledgerIn(t);
+  const hops = [
+    { provider: 'ollama@pi', model: 'llama3.2', why: 'ECONNREFUSED', ms: 1 },
+    { provider: 'anthropic', model: 'claude-sonnet-4-5', why: 'UND_ERR_SOCKET', ms: 9 },
+  ];
+  const asked = { kind: 'request', agent: 'main', method: 'POST', path: '/v1/messages', asked: 'smart' };
+  await ledger.append({ ...asked, id: 'fff-1', provider: 'ollama@pi', model: 'llama3.2' });
+  await ledger.append({
+    kind: 'outcome',
+    id: 'fff-1',
+    agent: 'main',
+    hops,
+    status: 502,
+    ms: 9,
+    error: 'dead-end',
+  });
+  const failed = await holdfast('traffic', 'show', 'fff-1', '--home', home);
+  assert.match(failed.out, /^no answer from +ollama@pi\/llama3\.2, anthropic\/claude-sonnet-4-5$/m);
+  assert.doesNotMatch(failed.out, /answered by/);
+  assert.match(failed.out, /^ {2}2\. anthropic\/claude-sonnet-4-5 {2}cut off {2}9 ms$/m);
+  const reserved = { usdNano: 16_400_000, tokens: 9000, day: '2026-02-03' };
+  await ledger.append({ ...asked, id: 'fff-2', provider: 'openai', model: 'gpt-5', reserved });
+  await ledger.append({
+    kind: 'outcome',
+    id: 'fff-2',
+    agent: 'main',
+    provider: 'openai',
+    model: 'gpt-5',
+    status: 200,
+    ms: 9,
+    cost: { usdNano: 16_400_000, tokens: 9000 },
+    costUsd: 0.0164,
+    error: 'UND_ERR_SOCKET',
+  });
+  const cut = await holdfast('traffic', 'show', 'fff-2', '--home', home);
+  assert.match(cut.out, /^answered by +openai\/gpt-5$/m);
+  assert.match(cut.out, /^verdict +failed cut off \(UND_ERR_SOCKET\), status 200$/m);
+  assert.match(cut.out, /^cost +0\.0164 USD \(reserved\)$/m);
+  await ledger.append({ ...asked, id: 'fff-3', provider: 'openai', model: 'gpt-5' });
+  assert.match((await holdfast('traffic', 'show', 'fff-3', '--home', home)).out, /^sent to +openai\/gpt-5$/m);
+  const rows = (await holdfast('traffic', '--home', home)).out;
+  assert.match(rows, /fff-2 .* 0\.0164 \(reserved\) .*failed cut off$/m);
+  assert.match(rows, /fff-3 .* open$/m);
+});
+
+test('an answer that streamed is said to be put together', async (t) => {
+  const { home, ledger } = await ledgerIn(t);
+  const blobs = createBlobs();
+  for (const [id, frame] of [
+    ['s-1', '{"model":"m","stream":true}'],
+    ['s-2', '{"model":"m"}'],
+  ] as const) {
+    await ledger.append({
+      kind: 'request',
+      id,
+      agent: 'main',
+      method: 'POST',
+      path: '/v1/x',
+      body: { frame },
+    });
+    await ledger.group((segment) => {
+      const { refs, records } = blobs.lines(segment, [Buffer.from('{"content":"Hi."}')]);
+      return [
+        ...records,
+        { kind: 'outcome', id, agent: 'main', provider: 'p', status: 200, answer: refs[0] },
+      ];
+    });
+  }
+  const [streamed, whole] = await Promise.all(
+    ['s-1', 's-2'].map((id) => holdfast('traffic', 'show', id, '--home', home)),
+  );
+  assert.match(streamed?.out ?? '', /^answer, put together from a stream \(17 bytes\):$/m);
+  assert.match(whole?.out ?? '', /^answer \(17 bytes\):$/m);
+});
+
+test('a row of another day has its date', () => {
+  const each = exchangeOf({
+    refusal: { kind: 'refusal', id: 'x', at: '2026-02-03T12:00:00.000Z', rule: 'path' },
+  });
+  const at = Date.parse('2026-02-03T12:00:00Z');
+  assert.match(String(row(each, at)[0]), /^\d\d:00:00$/);
+  assert.match(String(row(each, at + 48 * 3_600_000)[0]), /^2026-02-0[34] \d\d:00$/);
+});
+
+test('without a ledger nothing is on record yet, and a folder that is no home is a slip', async (t) => {
+  const home = tempHome(t);
+  const wrong = await holdfast('traffic', '--home', home);
+  assert.deepEqual([wrong.code, wrong.out], [2, '']);
+  assert.match(wrong.err, /is no home of Holdfast\nName its home folder/);
+  writeFileSync(join(home, 'holdfast.yaml'), '');
+  const fresh = await holdfast('traffic', '--home', home);
+  assert.deepEqual(
+    [fresh.code, fresh.out, fresh.err],
+    [0, '', `No exchange with a model is on record yet under ${home}.\n`],
+  );
+  assert.equal((await holdfast('traffic', '--home', home, '--json')).out, '[]\n');
+  assert.equal((await holdfast('traffic', 'show', 'x', '--home', home)).code, 1);
 });
 
 /** http://www.softwareishard.com/blog/har-12-spec/ : what a reader may rely on. Strict, so that nothing but _ extensions is ours. */
@@ -251,7 +383,17 @@ test('a HAR is valid, private and holds no key', async (t) => {
     ['h4', 'h3', 'h2', 'h1'],
   );
   assert.equal(log.entries[0]?.request.url, 'http://127.0.0.1:9090/v1beta/models/a%20b');
-  assert.equal(log.entries[1]?.response.statusText, 'budget-usd-day');
+  assert.equal(log.entries[1]?.response.statusText, 'Payment Required');
+  assert.equal(log.entries[1]?._holdfast.rule, 'budget-usd-day');
+  assert.deepEqual(
+    log.entries.map(({ request }) => [request.bodySize, request.postData === undefined]),
+    [
+      [-1, true],
+      [-1, true],
+      [60, false],
+      [60, false],
+    ],
+  );
   for (const each of log.entries.slice(2)) {
     assert.equal(JSON.parse(each.request.postData?.text ?? '').model, 'smart');
     assert.equal(each.response.content.text, '{"content":[{"type":"text","text":"Hi."}]}');
@@ -259,6 +401,12 @@ test('a HAR is valid, private and holds no key', async (t) => {
   }
   const some = await holdfast('traffic', 'har', '--home', home, '--out', out, '--filter', 'id=h1', '--json');
   assert.deepEqual(JSON.parse(some.out), { file: out, entries: 1 });
+  const one = ['traffic', 'har', '--filter', 'id=h1', '--home', home];
+  const near = await holdfastFrom(home, ...one, '--out', 'near.har');
+  assert.deepEqual([near.code, near.out], [0, `${join(home, 'near.har')}: 1 exchange\n`], near.err);
+  const piped = await holdfast(...one, '--out', '-');
+  assert.deepEqual([piped.code, piped.err], [0, '']);
+  assert.equal(piped.out, readFileSync(join(home, 'near.har'), 'utf8'));
   const nowhere = await holdfast('traffic', 'har', '--home', home, '--out', '/nonexistent/x.har');
   assert.equal(nowhere.code, 1);
   assert.match(nowhere.err, /cannot be written/);
@@ -298,9 +446,9 @@ test('--follow prints an exchange when its outcome is there, over a rotation', a
   assert.deepEqual(
     seen.map((each) => [each.id, each.verdict, each.model]),
     [
-      ['before', 'allow', 'claude-sonnet-4-5'],
-      ['begun', 'allow', 'm'],
-      ['refused', 'refuse', null],
+      ['before', 'passed', 'claude-sonnet-4-5'],
+      ['begun', 'passed', 'm'],
+      ['refused', 'refused', null],
     ],
   );
 });

@@ -1,7 +1,8 @@
 /** The verbs that talk to a running Holdfast: what they send, what they print, how they end. */
 import assert from 'node:assert/strict';
+import { basename, dirname } from 'node:path';
 import { test } from 'node:test';
-import { fakeAppliance, holdfast, lines, tempHome } from './fake.ts';
+import { fakeAppliance, holdfast, holdfastFrom, lines, tempHome } from './fake.ts';
 import { problem, type Question } from './problem.ts';
 
 const status = {
@@ -198,6 +199,15 @@ test('ask fails with the reason and the hint', async (t) => {
   assert.deepEqual([ran.code, ran.out, ran.err], [1, '', 'holdfast: no model\nconnect one\n']);
   const script = await holdfast('ask', '--home', home, '--json', 'x');
   assert.deepEqual(JSON.parse(script.out), events[0]);
+});
+
+test('what a door refused names Holdfast once, and a relative home is from where the person is', async (t) => {
+  const reason = 'Holdfast (no-price): nobody has said what gpt-9 costs';
+  const home = await fakeAppliance(t, {
+    turn: { 'POST /turn': () => lines({ event: 'failed', reason, hint: 'Say it.' }) },
+  });
+  const ran = await holdfastFrom(dirname(home), 'ask', '--home', basename(home), 'x');
+  assert.deepEqual([ran.code, ran.err], [1, `${reason}\nSay it.\n`]);
 });
 
 test('nobody there is exit 4, with how to start', async (t) => {

@@ -95,6 +95,9 @@ test('a key that stands twice is a mistake with its place', () => {
   const mistake = only('chat:\n  port: 1\n  port: 2\n');
   assert.deepEqual([mistake.line, mistake.column], [3, 3]);
   assert.match(mistake.got, /unique/i);
+  assert.match(mistake.got, /“port” a second time/);
+  assert.equal(mistake.path, 'chat.port');
+  assert.equal(only('agents:\n  a: {}\n  b:\n    allow: []\n    allow: []\n').path, 'agents.b.allow');
 });
 
 test('aliases, __proto__, second documents and unknown tags are refused', () => {
@@ -324,4 +327,114 @@ test('an allow-list that was emptied does not allow everything', () => {
 test('the port of the numbers is its own', () => {
   assert.equal(only('metrics: { port: 8080 }').expected, 'another port than controller.port');
   assert.equal(good('metrics: { port: 9464 }').metrics.port, 9464);
+});
+
+test('an entry of allow is an alias or a model of a configured provider', () => {
+  const wrong = (allow: string): (string | undefined)[] => {
+    const { path, expected, nearest } = only(
+      configured(
+        `models: { smart: [ openai/gpt-5 ] }\nagents:\n  main:\n    allow: [ openai/*, ${allow} ]\n`,
+      ),
+    );
+    assert.equal(path, 'agents.main.allow[1]');
+    return [expected, nearest];
+  };
+  assert.deepEqual(wrong('smrt'), ['an alias, or provider/model', 'smart']);
+  assert.deepEqual(wrong('openai'), ['an alias, or provider/model', 'openai/*']);
+  assert.deepEqual(wrong('opnai/gpt-5'), ['one of the providers: ollama@dev2, openai', 'openai/gpt-5']);
+  assert.deepEqual(wrong("'opnai/*'"), ['one of the providers: ollama@dev2, openai', 'openai/*']);
+  assert.match(only('agents: { main: { allow: [ local/x ] } }').expected, /none is configured/);
+  for (const allow of ['smart', 'openai/gpt-5', 'openai/meta/llama', "'*'", "'*/gpt-*'", "'smart*'"]) {
+    good(configured(`models: { smart: [ openai/gpt-5 ] }\nagents: { main: { allow: [ ${allow} ] } }`));
+  }
+});
+
+test('an agent may ask for its own model', () => {
+  const agent = (rest: string): string =>
+    configured(`models: { smart: [ openai/gpt-5 ] }\nagents:\n  main:\n    ${rest}\n`);
+  const mistake = only(agent('{ model: { name: smart }, allow: [ openai/gpt-4 ] }'));
+  assert.deepEqual(
+    [mistake.path, mistake.line, mistake.got, mistake.expected],
+    [
+      'agents.main.model.name',
+      7,
+      '“smart”, which its own allow refuses',
+      'a model that allow permits, or “smart” in allow',
+    ],
+  );
+  assert.match(
+    only(agent('{ model: { provider: openai, name: x }, allow: [] }')).expected,
+    /“openai\/x” in allow/,
+  );
+  for (const allow of ['smart', 'openai/gpt-5', "'openai/*'"])
+    good(agent(`{ model: { name: smart }, allow: [ ${allow} ] }`));
+  good(agent('{ model: { provider: openai, name: x }, allow: [ openai/x ] }'));
+});
+
+test('a chain leads to models that their provider lists, where it lists any', () => {
+  const text = (entry: string): string =>
+    `providers: { p: { kind: openai, baseUrl: "https://a", models: [ 'gpt-*', llama3.2 ] } }\nmodels: { a: [ ${entry} ] }`;
+  const { path, expected, nearest } = only(text('p/lama3.2'));
+  assert.deepEqual(
+    [path, expected, nearest],
+    ['models.a[0]', 'one of the models that p lists: gpt-*, llama3.2', 'p/llama3.2'],
+  );
+  good(text('p/llama3.2, p/gpt-5'));
+});
+
+test('a provider is not named as a path of the llm door begins', () => {
+  for (const name of ['v1', 'v1beta', 'api']) {
+    const mistake = only(`providers:\n  ${name}: { kind: openai, baseUrl: "https://a" }\n`);
+    assert.deepEqual([mistake.path, mistake.line, mistake.nearest], [`providers.${name}`, 2, `my-${name}`]);
+  }
+});
+
+test('a key goes out in clear text only where nobody is in between', () => {
+  const provider = (host: string, rest: string): string =>
+    `providers: { p: { kind: openai, baseUrl: "http://${host}", ${rest} } }`;
+  const login = 'login: { deviceUrl: "https://a/d", tokenUrl: "https://a/t", clientId: c }';
+  for (const host of [
+    'api.example.com',
+    '203.0.113.9',
+    '8.8.8.8',
+    '[2606:4700::1]',
+    '10.example.com',
+    'xlan',
+  ]) {
+    const text = provider(host, 'key: k');
+    if (host === 'xlan') good(text);
+    else assert.equal(only(text).expected, 'https, so that the key does not go out in clear text', host);
+  }
+  assert.equal(only(provider('a.example', login)).path, 'providers.p.baseUrl');
+  good(provider('api.example.com', 'concurrency: 1'));
+  for (const host of [
+    '127.0.0.1',
+    '[::1]',
+    'localhost',
+    '10.0.0.2:8000',
+    '192.168.1.4',
+    '[fd12::1]',
+    '100.64.0.9',
+    'dev2',
+    'dev2.local',
+    'dev2.lan',
+    'dev2.home.arpa',
+    'llm.corp.internal',
+  ]) {
+    good(provider(host, 'key: k'));
+  }
+  for (const field of ['caFile: ca.pem', 'certFile: c.pem, keyFile: k.pem']) {
+    assert.match(only(provider('127.0.0.1', field)).expected, /^https in baseUrl/, field);
+  }
+});
+
+test('what a provider needs is said in words: its kind, its address, its certificate', () => {
+  const kind = (given: string): Mistake => only(`providers: { p: { kind: ${given}, baseUrl: "https://a" } }`);
+  assert.deepEqual([kind('google').got, kind('google').nearest], ['“google”', 'gemini']);
+  assert.deepEqual([kind('ollma').got, kind('ollma').nearest], ['“ollma”', 'ollama']);
+  const key = 'sk-proj-0123456789abcdef0123456789';
+  assert.equal(JSON.stringify(kind(key)).includes(key), false);
+  assert.match(only('providers: { p: { kind: openai } }').expected, /^an http or https address/);
+  const file = only('providers: { p: { kind: openai, baseUrl: "https://a", caFile: /etc/ca.pem } }');
+  assert.equal(file.expected, 'the name of a file in secrets/llm/');
 });

@@ -32,6 +32,7 @@ test('the lines of one exchange are one row: asked, and what became of it', () =
       door: 'llm',
       method: 'GET',
       path: '/v1/files',
+      asked: 'gpt-9',
       rule: 'path',
       reason: 'not a listed path',
       status: 403,
@@ -51,11 +52,14 @@ test('the lines of one exchange are one row: asked, and what became of it', () =
     { seq: 6, at: at(5), kind: 'request', id: 'd', agent: 'scout', method: 'GET', path: '/v1/models' },
   ]);
   assert.deepEqual(
-    [passed?.verdict, passed?.ms, passed?.what, passed?.why],
-    ['allow', 812.4, 'POST /v1/chat/completions local/llama3.2', 'status 200'],
+    [passed?.id, passed?.verdict, passed?.ms, passed?.what, passed?.model, passed?.why],
+    ['a', 'passed', 812.4, 'POST /v1/chat/completions', 'local/llama3.2', 'status 200'],
   );
-  assert.deepEqual([refused?.verdict, refused?.why], ['refuse', 'path; not a listed path; status 403']);
-  assert.deepEqual([failed?.verdict, failed?.why], ['fail', 'ECONNREFUSED; status 502']);
+  assert.deepEqual(
+    [refused?.verdict, refused?.why, refused?.model],
+    ['refused', 'path; not a listed path; status 403', 'gpt-9'],
+  );
+  assert.deepEqual([failed?.verdict, failed?.why], ['failed', 'connection refused; status 502']);
   assert.deepEqual([open?.verdict, open?.agent], ['open', 'scout']);
 });
 
@@ -79,24 +83,26 @@ test('at the llm door the row says what it cost and which way it took; pieces of
       at: at(1),
       ...start,
       kind: 'request',
-      id: 'x',
+      id: '0193a4c7-b1d2-7000-8000-000000000001',
       agent: 'main',
       provider: 'ollama@pi',
       model: 'llama3.2',
       method: 'POST',
       path: '/v1/chat/completions',
+      reserved: { usdNano: 12_300_000, tokens: 9000 },
     },
     {
       seq: 4,
       at: at(2),
       ...start,
       kind: 'outcome',
-      id: 'x',
+      id: '0193a4c7-b1d2-7000-8000-000000000001',
       provider: 'openai',
       model: 'gpt-5 <b>',
       status: 200,
       ms: 900,
       tokens: { in: 1200, out: 34 },
+      cost: { usdNano: 12_300_000, tokens: 9000 },
       costUsd: 0.0123,
       hops: [
         { provider: 'ollama@pi', model: 'llama3.2', why: 'connect-refused', ms: 3 },
@@ -105,9 +111,15 @@ test('at the llm door the row says what it cost and which way it took; pieces of
     },
   ]);
   const page = await (await desk.request('/exchanges', {}, cookie)).text();
-  assert.match(page, /POST \/v1\/chat\/completions openai\/gpt-5 &lt;b&gt;/);
+  assert.match(page, /POST \/v1\/chat\/completions/);
+  assert.match(page, /<span class="whole">openai<\/span>\/gpt-5 &lt;b&gt;<\/td>/);
+  assert.match(page, /<code>0193a4c7<\/code>/);
   assert.match(page, /1200 \/ 34/);
-  assert.match(page, /0\.0123/);
+  assert.match(page, /0\.0123 \(reserved\)/);
+  assert.match(
+    page,
+    /The last 1, newest first\. [^<]*<code>npm run -s holdfast -- traffic --last 1000<\/code>/,
+  );
   assert.match(page, /<summary>2 hops<\/summary><ol><li>ollama@pi\/llama3\.2: connect-refused<\/li>/);
   assert.doesNotMatch(page, /not for a page|>segment|>blob/);
   assert.equal(page.match(/<tr>/g)?.length, 2, 'a heading and one row');
@@ -164,4 +176,22 @@ test('an empty ledger teaches, and one that cannot be read is named', async (t) 
     await (await desk.request('/exchanges', {}, cookie)).text(),
     /The ledger of egress cannot be read/,
   );
+});
+
+test('a page has at most a hundred rows', async (t) => {
+  const desk = await sitDown(t);
+  const cookie = await setUp(desk);
+  desk.writeLedger(
+    'llm',
+    Array.from({ length: 120 }, (_, seq) => ({
+      seq: seq + 1,
+      at: at(seq / 10),
+      kind: 'refusal',
+      id: `r-${seq}`,
+      agent: 'main',
+      rule: 'path',
+    })),
+  );
+  const page = await (await desk.request('/exchanges', {}, cookie)).text();
+  assert.equal(page.match(/<tr>/g)?.length, 101, 'a heading and a hundred rows');
 });

@@ -203,6 +203,59 @@ test('what models want of a person stands above everything, and what was spent b
   assert.equal(headline(page), 'main runs in a sealed world, and nothing waits for you.');
 });
 
+test('a provider is green only when nothing stands in its way', async (t) => {
+  const live = (name: string, rest: object) => ({
+    name,
+    kind: 'openai',
+    up: null,
+    slots: null,
+    breakers: {},
+    login: null,
+    keyState: 'held',
+    ...rest,
+  });
+  const models = {
+    agents: [],
+    providers: [
+      live('good', { up: true }),
+      live('fresh', {}),
+      live('off', { up: false }),
+      live('tired', { breakers: { main: 'open', scout: 'half-open', other: 'closed' } }),
+      live('dear', {}),
+      live('shut', { keyState: 'missing' }),
+      live('wrong', {}),
+    ],
+    unpriced: [{ provider: 'dear', model: 'gpt-9', agent: 'main', at: '2026-02-03T12:00:00Z' }],
+    keyRefused: [{ provider: 'wrong', model: null, status: 401, agent: 'main', at: '2026-02-03T12:00:00Z' }],
+  };
+  const providers = [...models.providers.map(({ name }) => name), 'unknown'].map((name) => ({
+    name,
+    kind: 'openai',
+    hasKey: true,
+    login: false,
+  }));
+  const desk = await sitDown(t, { models, providers });
+  const page = await (await desk.request('/', {}, await setUp(desk))).text();
+  const row = (name: string): string => {
+    const at = page.indexOf(`<span class="whole">${name}</span>`);
+    assert.ok(at > 0, name);
+    return page.slice(at, page.indexOf('</tr>', at));
+  };
+  for (const [name, tone, word, why] of [
+    ['good', 'good', 'up', ''],
+    ['fresh', 'good', 'configured', ''],
+    ['off', 'bad', 'down', 'it does not answer'],
+    ['tired', 'wait', 'rests', 'breaker open for main, half-open for scout'],
+    ['dear', 'wait', 'waits for a price', 'gpt-9: nobody has said what it costs'],
+    ['shut', 'wait', 'no key', ''],
+    ['wrong', 'bad', 'key refused', 'it answered 401'],
+    ['unknown', 'plain', 'configured', ''],
+  ] as const) {
+    assert.ok(row(name).includes(`data-tone="${tone}">${word}</span>`), row(name));
+    assert.ok(row(name).includes(why === '' ? 'speaks openai<' : `speaks openai; ${why}<`), row(name));
+  }
+});
+
 test('an llm process that does not answer, or says something else, takes nothing of the page away', async (t) => {
   for (const models of [undefined, 'nonsense', { agents: 'many', providers: [7] }]) {
     const desk = await sitDown(t, models === undefined ? {} : { models });

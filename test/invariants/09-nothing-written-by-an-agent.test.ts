@@ -282,7 +282,8 @@ test('the latch and the ledgers are read from plain files only', (t) => {
 
 test('a link among the keys is not copied, and none in the way of the copy is followed', (t) => {
   const at = place(t);
-  const give = (): void => giveCredentials({ ...at, mode }, 'llm', 'llm', mode === 'root' ? ordinaryUid : 0);
+  const give = (): boolean =>
+    giveCredentials({ ...at, mode }, 'llm', 'llm', mode === 'root' ? ordinaryUid : 0);
   const keys = join(at.home, 'secrets/llm');
   const copies = join(at.run, 'credentials/llm');
   symlinkSync(join(at.outside, 'file'), join(keys, 'linked'));

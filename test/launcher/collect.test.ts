@@ -37,19 +37,21 @@ async function said(
   t: TestContext,
   ours: boolean,
   lines: unknown[],
-): Promise<{ trail: string[]; log: string }> {
+): Promise<{ trail: string[]; faults: string[]; log: string }> {
   const folder = home(t);
   const trail: string[] = [];
+  const faults: string[] = [];
   const heard: Heard = {
     ready: () => trail.push('ready'),
     trail: (where, sentence) => trail.push(`${where}: ${sentence}`),
+    fault: (sentence) => faults.push(sentence),
     setupCode: () => trail.push('code'),
   };
   const stream = new PassThrough();
   collect(folder, 'llm', stream, ours ? heard : null);
   stream.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   await finished(stream);
-  return { trail, log: readFileSync(join(folder, 'shared/logs/llm.log'), 'utf8') };
+  return { trail, faults, log: readFileSync(join(folder, 'shared/logs/llm.log'), 'utf8') };
 }
 
 const fault = { level: 'error', text: 'a request could not be recorded', code: 'not-durable' };
@@ -57,6 +59,19 @@ const fault = { level: 'error', text: 'a request could not be recorded', code: '
 test('a fault of a process of ours stands in the error log with its reason', async (t) => {
   const { trail } = await said(t, true, [fault, { level: 'info', text: 'nothing' }]);
   assert.deepEqual(trail, ['error: llm: a request could not be recorded (not-durable)']);
+});
+
+test('the last fault is told with its reason, and of a stack its first line alone', async (t) => {
+  const stack = 'Error: no such door\n    at open (/x/door.ts:1:1)';
+  const { faults } = await said(t, true, [
+    ...Array(40).fill(fault),
+    { level: 'error', text: 'ends on an uncaught fault', error: 'line 83: its prev is wrong', stack },
+    { level: 'error', text: 'ends', stack },
+  ]);
+  assert.deepEqual(faults.slice(-2), [
+    'ends on an uncaught fault (line 83: its prev is wrong)',
+    'ends (Error: no such door)',
+  ]);
 });
 
 test('a fault a request does not flood it: the rest is in the log, and that is said', async (t) => {
@@ -67,12 +82,12 @@ test('a fault a request does not flood it: the rest is in the log, and that is s
 });
 
 test('a guest that prints our words gets a log line and nothing else', async (t) => {
-  const { trail, log } = await said(t, false, [
+  const { trail, faults, log } = await said(t, false, [
     fault,
     { ready: true },
     { setupCode: 'X' },
     { trail: 'error', text: 'x' },
   ]);
-  assert.deepEqual(trail, []);
+  assert.deepEqual([trail, faults], [[], []]);
   assert.equal(log.trimEnd().split('\n').length, 4);
 });

@@ -1,6 +1,6 @@
 /** setup.sh on machines made of stubs: what it installs, when it refuses, and that it is silent when all is there. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -122,6 +122,74 @@ test('packages that are missing or of another lockfile are installed by npm ci, 
 test('a failed npm ci leaves no stamp and ends in 69', () => {
   const ran = setup(['run', 'sh', '-c', 'echo never'], { ...all, npm: 'exit 7' }, { stale: true });
   assert.deepEqual([ran.code, ran.out], [69, '']);
+});
+
+test('two at once: the second waits, and installs nothing again', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'holdfast-setup-'));
+  made.push(home);
+  const [checkout, bin, did] = [join(home, 'checkout'), join(home, 'bin'), join(home, 'did')];
+  mkdirSync(bin);
+  mkdirSync(join(checkout, 'node_modules/.bin'), { recursive: true });
+  cpSync(join(root, 'provisioning'), join(checkout, 'provisioning'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(checkout, 'package.json'));
+  writeFileSync(join(checkout, 'package-lock.json'), '{}');
+  const script = (path: string, body: string): void => {
+    writeFileSync(path, `#!/bin/sh\n${body}\n`);
+    chmodSync(path, 0o755);
+  };
+  for (const processor of ['x64', 'arm64']) {
+    const node = join(checkout, `node_modules/node-linux-${processor}/bin`);
+    mkdirSync(node, { recursive: true });
+    script(join(node, 'node'), `echo ${wanted}`);
+  }
+  writeFileSync(did, '');
+  script(join(bin, 'npm'), `echo begin >>'${did}'; sleep 1; echo end >>'${did}'`);
+  const start = (): Promise<Ran> =>
+    new Promise((resolve) => {
+      const child = spawn(
+        '/bin/sh',
+        [join(checkout, 'provisioning/setup.sh'), 'run', 'sh', '-c', `cat '${did}'`],
+        {
+          env: { PATH: `${bin}:/usr/bin:/bin` },
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      );
+      const ran = { out: '', err: '' };
+      child.stdout.on('data', (text) => {
+        ran.out += text;
+      });
+      child.stderr.on('data', (text) => {
+        ran.err += text;
+      });
+      child.once('close', (code) => resolve({ code, ...ran, did: '' }));
+    });
+  const both = await Promise.all([start(), start()]);
+  assert.deepEqual(
+    both.map(({ code, out }) => [code, out]),
+    [
+      [0, 'begin\nend\n'],
+      [0, 'begin\nend\n'],
+    ],
+    both.map(({ err }) => err).join('\n'),
+  );
+  assert.equal(both.filter(({ err }) => err.includes('installing the npm packages')).length, 1);
+  assert.equal(
+    both.filter(({ err }) => err === 'holdfast: another set-up is at work, waiting ...\n').length,
+    1,
+  );
+  assert.equal(readFileSync(did, 'utf8'), 'begin\nend\n');
+});
+
+test('a set-up that was killed leaves no lock', () => {
+  const npm = 'mkdir -p node_modules/.bin; kill -9 $PPID';
+  const killed = setup(['run'], { ...all, npm, flock: 'exec /usr/bin/flock "$@"' }, { stale: true });
+  assert.equal(killed.code, null);
+  const again = spawnSync('flock', [
+    '-n',
+    join(made.at(-1) ?? '', 'checkout with space/package-lock.json'),
+    'true',
+  ]);
+  assert.equal(again.status, 0);
 });
 
 test('a missing libatomic1 is found by asking node, and installed by root', () => {

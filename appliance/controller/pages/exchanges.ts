@@ -55,12 +55,12 @@ async function lastOf(door: DoorName, tail: Tail): Promise<Read> {
 }
 
 /** Refused is how it should be, not an alarm; a failure is for somebody to look at. */
-const verdicts = {
-  allow: { tone: 'good', word: 'passed' },
-  refuse: { tone: 'wait', word: 'refused' },
-  fail: { tone: 'bad', word: 'failed' },
-  open: { tone: 'plain', word: 'under way' },
-} satisfies Record<Exchange['verdict'], { tone: Tone; word: string }>;
+const tones = {
+  passed: 'good',
+  refused: 'wait',
+  failed: 'bad',
+  open: 'plain',
+} satisfies Record<Exchange['verdict'], Tone>;
 
 function exchangesBody(
   exchanges: Exchange[],
@@ -86,13 +86,22 @@ ${unread.map((door) => notice(`The ledger of ${door} cannot be read.`, html`It i
   }</section>`;
 }
 
+/** The provider in one piece; a model's name may be long. */
+function modelCell(model: string): Html | string {
+  const slash = model.indexOf('/');
+  if (slash === -1) return visibleLine(model, 100);
+  return html`<span class="whole">${visibleLine(model.slice(0, slash), 70)}</span>${visibleLine(model.slice(slash), 100)}`;
+}
+
 const exchangeTable = (exchanges: Exchange[], nowMs: number): Html =>
   html`${table(
-    `The last ${exchanges.length}, newest first. All of them are in audit/*.jsonl, one JSON object a line.`,
+    html`The last ${exchanges.length}, newest first. More of those with models, with their bodies: <code>${command('traffic --last 1000')}</code>, <code>${command('traffic show ID')}</code>. All of them are in <code>audit/*.jsonl</code>, one JSON object a line.`,
     [
       { name: 'Time' },
+      { name: 'Id', optional: true },
       { name: 'Agent' },
       { name: 'Door' },
+      { name: 'Model', optional: true },
       { name: 'What' },
       { name: 'Verdict' },
       { name: 'Reason' },
@@ -102,17 +111,19 @@ const exchangeTable = (exchanges: Exchange[], nowMs: number): Html =>
     ],
     exchanges.map((each) => [
       html`<time datetime="${Number.isFinite(each.atMs) ? new Date(each.atMs).toISOString() : ''}">${clockTime(each.atMs, nowMs)}</time>`,
+      each.id === '' ? '' : html`<code>${visibleLine(each.id.slice(0, 8))}</code>`,
       visibleLine(each.agent, 40),
       each.door,
+      modelCell(each.model),
       visibleLine(each.what, 300),
-      mark(verdicts[each.verdict].tone, verdicts[each.verdict].word),
+      mark(tones[each.verdict], each.verdict),
       each.hops.length === 0
         ? visibleLine(each.why, 300)
         : html`${visibleLine(each.why, 300)}<details><summary>${each.hops.length} hops</summary><ol>${each.hops.map((hop) => html`<li>${visibleLine(hop, 200)}</li>`)}</ol></details>`,
       each.tokens.in === null && each.tokens.out === null
         ? ''
         : `${each.tokens.in ?? 0} / ${each.tokens.out ?? 0}`,
-      usd(each.costUsd),
+      `${usd(each.costUsd)}${each.reserved ? ' (reserved)' : ''}`,
       each.ms === null ? '' : Math.round(each.ms),
     ]),
   )}`;

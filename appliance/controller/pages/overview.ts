@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { Inbox } from '../../approvals/inbox.ts';
-import type { ModelsStanding } from '../../models/standing.ts';
+import { type ModelsStanding, stateOf } from '../../models/standing.ts';
 import type { Html } from '../../view/html.ts';
 import { empty, notice } from '../../view/notice.ts';
 import { mark, type Tone } from '../../view/state.ts';
@@ -122,7 +122,7 @@ ${
       )
     : status.worlds.map((world) => worldTable(world, open))
 }</section>
-<section aria-labelledby="work"><h2 id="work">Tools and models</h2>${workTable(status, providers)}${spendTable(models, nowMs)}</section>
+<section aria-labelledby="work"><h2 id="work">Tools and models</h2>${workTable(status, providers, models)}${spendTable(models, nowMs)}</section>
 <section aria-labelledby="processes"><h2 id="processes">Processes</h2>${processTable(status, open, nowMs)}</section>`;
 
 const worldTones = {
@@ -185,19 +185,26 @@ const toolTones = { ready: 'good', installing: 'wait', missing: 'bad' } satisfie
   Tone
 >;
 
-function workTable({ tools }: Status, providers: Provider[]): Html {
+function workTable({ tools }: Status, providers: Provider[], models: ModelsStanding | undefined): Html {
   const toolDetail = [tools.phase, tools.detail]
     .filter((each) => each !== undefined)
     .map((each) => visibleLine(each, 300));
   const ready = (each: Provider): boolean => each.hasKey || each.login || each.kind === 'ollama';
-  const rows = providers.map((each) => [
-    visibleLine(each.name),
-    ready(each) ? mark('good', 'configured') : mark('plain', 'no key'),
-    `speaks ${visibleLine(each.kind)}${each.login ? ', by a login' : ''}`,
-    ready(each)
-      ? ''
-      : html`If it wants one: put it into <code>secrets/llm/</code>, name it in <code>holdfast.yaml</code>, run <code>${command('config apply')}</code>.`,
-  ]);
+  const rows = providers.map((each) => {
+    // Where llm does not answer, nobody knows more than the file: that is not green.
+    const { tone, word, why } = ready(each)
+      ? (stateOf(models, each.name) ?? { tone: 'plain', word: 'configured', why: '' })
+      : { tone: 'plain' as const, word: 'no key', why: '' };
+    const detail = `speaks ${each.kind}${each.login ? ', by a login' : ''}${why === '' ? '' : `; ${why}`}`;
+    return [
+      html`<span class="whole">${visibleLine(each.name)}</span>`,
+      mark(tone, word),
+      visibleLine(detail, 300),
+      ready(each)
+        ? ''
+        : html`If it wants one: put it into <code>secrets/llm/</code>, name it in <code>holdfast.yaml</code>, run <code>${command('config apply')}</code>.`,
+    ];
+  });
   const none = [
     'model',
     mark('plain', 'none'),
@@ -254,7 +261,7 @@ const processTable = (status: Status, open: boolean, nowMs: number): Html =>
         span(nowMs - each.sinceMs),
         each.restarts,
         each.uid ?? '',
-        each.why ? visibleLine(each.why, 300) : '',
+        each.why ? visibleLine(each.why, 400) : '',
       ]),
     ),
   );

@@ -56,7 +56,9 @@ function ofJson(bytes: Buffer, lines: boolean): First {
   const opened = /^\s*(?:\[\s*)?\{\s*"((?:[^"\\]|\\.)*)"\s*:/.exec(text);
   if (opened === null) {
     // `{}`, `[]` and what is no such beginning at all are nobody's error.
-    return /^\s*(?:\[\s*)?(?:\{\s*(?:"(?:[^"\\]|\\.)*"?\s*)?)?$/.test(text) && text.length < maxHeldBytes
+    // Blanks follow a closed name alone: were they also tried behind an open one, a long row of them would be tried at each of its places.
+    return /^\s*(?:\[\s*)?(?:\{\s*(?:"(?:[^"\\]|\\.)*(?:"\s*|\\)?)?)?$/s.test(text) &&
+      text.length < maxHeldBytes
       ? 'more'
       : 'ok';
   }

@@ -29,9 +29,18 @@ export type Passing = {
   /** Sees the decoded, scrubbed bytes. */
   read(clean: Buffer): void;
   sinceMs(): number;
+  /** Does anybody wait for the slot that this answer keeps? */
+  isWanted(): boolean;
+  /** For tests. */
+  stallMs?: number;
   /** What the agent is told inside a stream that was cut upstream. */
   sayCut(error: unknown): Denial;
 };
+
+/** A program that works through what it has read takes seconds; a slot of a shared machine is not held for longer. */
+const stallMs = 30_000;
+/** For the last words of a stream that was cut. */
+const saidMs = 5_000;
 
 /** Of this connection, not of the answer (RFC 9110, section 7.6.1); a cookie would be state between agent and provider. */
 const stays = new Set([
@@ -95,10 +104,12 @@ export function passAnswer(passing: Passing): Promise<Passed> {
     const filter = passing.filterUsage ? createUsageFilter() : undefined;
     const decoder = decoders[encodingOf(answer.headers) ?? '']?.();
     let over = false;
+    let stalled: NodeJS.Timeout | undefined;
 
     const finish = (cut?: unknown): void => {
       if (over) return;
       over = true;
+      clearTimeout(stalled);
       res.off('drain', onDrain);
       res.off('close', onClose);
       if (cut !== undefined) {
@@ -112,7 +123,18 @@ export function passAnswer(passing: Passing): Promise<Passed> {
     const onClose = (): void => {
       if (!res.writableFinished) finish(new Gone());
     };
+    /** The agent takes nothing. It may, for as long as nobody else waits for the machine that it keeps. */
+    const onFull = (): void => {
+      stalled ??= setTimeout(() => {
+        stalled = undefined;
+        if (!passing.isWanted()) return onFull();
+        finish(new Stalled());
+        res.destroy();
+      }, passing.stallMs ?? stallMs).unref();
+    };
     const onDrain = (): void => {
+      clearTimeout(stalled);
+      stalled = undefined;
       if (decoder) decoder.resume();
       else answer.resume();
     };
@@ -121,7 +143,9 @@ export function passAnswer(passing: Passing): Promise<Passed> {
     const deliver = (clean: Buffer): boolean => {
       passing.read(clean);
       const out = filter ? filter.push(clean) : clean;
-      return out.length === 0 || res.write(out);
+      if (out.length === 0 || res.write(out)) return true;
+      onFull();
+      return false;
     };
     const guarded = (chunk: Buffer): boolean => {
       if (over) return true;
@@ -153,8 +177,9 @@ export function passAnswer(passing: Passing): Promise<Passed> {
       const event = isEventful(answer.headers)
         ? cutEvent(format, contentTypeOf(answer.headers), passing.sayCut(error))
         : undefined;
-      if (event) res.write(event, () => res.destroy());
-      else res.destroy();
+      if (!event) return void res.destroy();
+      res.write(event, () => res.destroy());
+      setTimeout(() => res.destroy(), saidMs).unref(); // nobody may be there to take it
     };
 
     res.on('drain', onDrain);
@@ -177,6 +202,11 @@ export function passAnswer(passing: Passing): Promise<Passed> {
     });
     decoder?.on('drain', () => answer.resume());
   });
+}
+
+/** The agent read nothing while others waited. */
+class Stalled extends Error {
+  readonly code = 'agent-stalled';
 }
 
 /** The agent went away before the answer's end. */

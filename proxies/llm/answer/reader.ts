@@ -1,4 +1,4 @@
-/** Reads an answer for the record and the budget, beside its way to the agent: usage, stop reason, error, and the message in full. Called by proxy.ts over the captured bytes. */
+/** Reads an answer for the record and the budget, beside its way to the agent: usage, stop reason, error, and the message in full. Fed by capture.ts. */
 import type { FormatName } from '../kinds/kind.ts';
 import { createRation } from './fold.ts';
 import { createPile } from './pile.ts';
@@ -47,6 +47,11 @@ export function createReader(format: FormatName, contentType: string): Reader {
   };
   return {
     push(chunk) {
+      if (way === undefined && head.size() === 0) {
+        // The first chunk says it alone, as a rule.
+        const shape = shapeOf(format, contentType, chunk.subarray(0, maxHeadBytes));
+        if (shape !== undefined) way = wayOf(format, shape, ration);
+      }
       if (way === undefined) {
         const more = Math.min(chunk.length, maxHeadBytes - head.size());
         head.add(chunk, 0, more);

@@ -70,11 +70,16 @@ export function billable(tokens: Tokens | undefined, spoke: boolean): Tokens | u
   return known;
 }
 
-/** The cost in USD that OpenRouter puts into the usage. */
+/** The cost in USD that OpenRouter puts into the usage. With a vendor's key of one's own that is its fee alone, and the vendor's bill stands beside it. */
 export function statedCost(usage: Obj | undefined): number | undefined {
-  const cost = usage?.cost;
-  return typeof cost === 'number' && Number.isFinite(cost) && cost >= 0 ? Math.abs(cost) : undefined;
+  const cost = usdOf(usage?.cost);
+  if (cost === undefined || usage?.is_byok !== true) return cost;
+  const vendors = usdOf(objectOf(usage.cost_details)?.upstream_inference_cost);
+  return vendors === undefined ? undefined : cost + vendors;
 }
+
+const usdOf = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? Math.abs(value) : undefined;
 
 type AnthropicCounts = { input: number; read: number; write: number; output: number; thinking: number };
 

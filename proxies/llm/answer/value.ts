@@ -13,7 +13,23 @@ export const textOf = (value: unknown): string | undefined => (typeof value === 
 export const indexOf = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 4096 ? value : undefined;
 
+/** Commas and brackets, as in a request (asked/json.ts). The longest answer with log probabilities has fewer; 8 MB of `{},` would take a second and 300 MB. */
+const maxValues = 500_000;
+/** Shorter ones cannot hold many. */
+const shortChars = 64 * 1024;
+
+function isCrowded(text: string): boolean {
+  let values = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if ((code === 0x2c || code === 0x5b || code === 0x7b) && ++values > maxValues) return true;
+  }
+  return false;
+}
+
+/** Undefined for what is no JSON, and for what holds more values than an answer does. */
 export function parsed(text: string): unknown {
+  if (text.length > shortChars && isCrowded(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {

@@ -31,6 +31,8 @@ export function editsFor(format: FormatName, scanned: Scanned, { model, tag, add
   if (tag !== undefined) {
     if (format === 'openai-chat' || format === 'openai-responses' || format === 'openai-embeddings') {
       put(scanned.userSpan, 'user', JSON.stringify(tag));
+      // Kept only with what is stored, which nothing is. In it LiteLLM reads where to log the conversation (`langfuse_host`).
+      if (scanned.metadataSpan) edits.push({ ...scanned.metadataSpan, text: '{}' });
     } else if (format === 'anthropic-messages') {
       // metadata has no other member (API reference), so the whole is replaced.
       put(scanned.metadataSpan, 'metadata', JSON.stringify({ user_id: tag }));

@@ -14,6 +14,8 @@ export class Found {
   stream: boolean | null = null;
   /** The largest of all that are said: which one a server obeys is not known here. */
   maxTokens: number | null = null;
+  /** One of them is below 1: "no limit" (Ollama's -1), or an error at the provider. */
+  endless = false;
   answers = 1;
   readonly parts: Span[] = [];
   user: Span | null = null;
@@ -38,9 +40,9 @@ export class Found {
   }
 
   number(take: Take, value: number): void {
-    // Below 1 it means "no limit" (Ollama's -1) or an error at the provider.
     if (take === 'answers') this.answers = Math.max(this.answers, value);
-    else if (value >= 1) this.maxTokens = Math.max(this.maxTokens ?? 0, value);
+    else if (value < 1) this.endless = true;
+    else this.maxTokens = Math.max(this.maxTokens ?? 0, value);
   }
 
   literal(take: Take, value: boolean | null, span: Span): void {

@@ -30,7 +30,8 @@ export function takeIn(
   req: IncomingMessage,
   { place, spools, held, maxBytes, judgeUrl }: IntakeParts,
 ): Promise<{ taken: Taken | Denial | undefined; release(): void }> {
-  const spool = spools(memoryBytes);
+  const statedBytes = Number(req.headers['content-length'] ?? 0);
+  const spool = spools(memoryBytes, statedBytes);
   const release = (): void => {
     held.bytes -= spool.bytes;
     spool.close();
@@ -79,7 +80,7 @@ export function takeIn(
 
     const encoding = req.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') return done(cannotScan('it is compressed'));
-    if (Number(req.headers['content-length'] ?? 0) > maxBytes) return done(tooLarge(maxBytes));
+    if (statedBytes > maxBytes) return done(tooLarge(maxBytes));
     req.on('data', onData);
     req.on('end', onEnd);
     req.on('close', onClose);

@@ -90,7 +90,7 @@ function scanJson(name: FormatName, { kind, judgeUrl, model }: ScanOptions): Sca
         modelSpan: found.modelSpan,
         innerModels: found.innerModels.map(({ span }) => span),
         stream: found.stream ?? grammar.format.streams === true,
-        maxOutputTokens: found.maxTokens === null ? null : found.maxTokens * found.answers,
+        maxOutputTokens: found.maxTokens === null || found.endless ? null : found.maxTokens * found.answers,
         asksUsage: found.asksUsage,
         parts: found.parts,
         shape: 'json',

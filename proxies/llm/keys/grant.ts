@@ -21,6 +21,9 @@ export type DevicePrompt = {
 
 /** Tokens of some servers are JWTs of a few kB. */
 const maxTokenChars = 16 * 1024;
+/** A real token is random. One of few letters, or that repeats itself, would make the search for its echoes slow. */
+const isRandom = (token: string): boolean =>
+  token.length < 64 || (new Set(token).size >= 12 && !/(.{1,64})\1{15}/.test(token));
 /** RFC 6749 section 5.1: expires_in is only recommended. An hour is what most servers mean. */
 const usualMs = 3_600_000;
 /** RFC 8628 gives no default for a device code; half an hour is the longest that a person needs. */
@@ -104,7 +107,10 @@ export function savedOf(name: string, text: string, settings: LoginSettings): Gr
 
 /** RFC 6750 section 2.1 allows fewer characters; these are the ones that may stand in a header. */
 const isToken = (value: unknown): value is string =>
-  typeof value === 'string' && value.length <= maxTokenChars && /^[\x21-\x7e]+$/.test(value);
+  typeof value === 'string' &&
+  value.length <= maxTokenChars &&
+  /^[\x21-\x7e]+$/.test(value) &&
+  isRandom(value);
 
 /** Some servers write numbers as text. */
 function seconds(value: unknown): number | undefined {

@@ -50,8 +50,11 @@ export type KeyringParts = {
 };
 
 export function createKeyring({ providers, secret, login, keysHeld }: KeyringParts): Keyring {
-  const bound = providers.flatMap((provider) =>
-    kinds[provider.kind].routes.map((route) => binding(provider, route)),
+  const bound = new Map(
+    providers.map((provider) => [
+      provider.name,
+      kinds[provider.kind].routes.map((route) => binding(provider, route)),
+    ]),
   );
 
   /** What a provider's TLS needs besides the key. All of it lies in secrets/llm/. */
@@ -65,7 +68,7 @@ export function createKeyring({ providers, secret, login, keysHeld }: KeyringPar
       if (file === undefined) continue;
       if (!keysHeld) return keysNotHeld(provider);
       const pem = secret(file);
-      if (!pem) return keyMissing(provider, file);
+      if (!pem) return certificateMissing(provider, file, what);
       found[what] = pem;
     }
     return found;
@@ -86,7 +89,7 @@ export function createKeyring({ providers, secret, login, keysHeld }: KeyringPar
       if ('allow' in certificates) return certificates;
       if (provider.key === undefined && provider.login === undefined)
         return { headers, secret: undefined, certificates };
-      if (!bound.some((each) => each(target))) return keyNotBound(provider);
+      if (!bound.get(provider.name)?.some((each) => each(target))) return keyNotBound(provider);
       if (!keysHeld) return keysNotHeld(provider);
 
       const withKey = (key: Secret): Placed | Denial => {
@@ -139,7 +142,21 @@ const keyMissing = (provider: Provider, file: string): Denial =>
     503,
     'key-missing',
     `the key file of ${provider.name} is missing or empty`,
-    `Put it into secrets/llm/${file} in the home folder (mode 0600) and start again.`,
+    `Put it into secrets/llm/${file} in the home folder (mode 0600), then \`holdfast config apply\`.`,
+  );
+
+const certificateWords = {
+  ca: 'the certificate of the authority that signed that of',
+  cert: 'our certificate for',
+  key: 'the key of our certificate for',
+};
+
+const certificateMissing = (provider: Provider, file: string, what: keyof typeof certificateWords): Denial =>
+  deny(
+    503,
+    'key-missing',
+    `the file with ${certificateWords[what]} ${provider.name} is missing or empty`,
+    `Put it as PEM into secrets/llm/${file} in the home folder (mode 0600), then \`holdfast config apply\`.`,
   );
 
 const keyMalformed = (provider: Provider): Denial =>
@@ -147,5 +164,5 @@ const keyMalformed = (provider: Provider): Denial =>
     503,
     'key-malformed',
     `the key file of ${provider.name} holds more than one line or word`,
-    `Put the key alone into secrets/llm/${provider.key}.`,
+    `Put the key alone into secrets/llm/${provider.key}, then \`holdfast config apply\`.`,
   );

@@ -5,12 +5,17 @@ import { scrubText } from './scrub.ts';
 
 const names = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key', 'proxy-authorization'];
 
-/** The refusal without them: a key in the place of a field's name would be quoted. */
-export function unsaid(denial: Denial, headers: IncomingHttpHeaders): Denial {
-  const keys = names.flatMap((name) => {
+const presented = (headers: IncomingHttpHeaders): string[] =>
+  names.flatMap((name) => {
     const value = headers[name];
     return typeof value === 'string' ? [value.replace(/^\w+ /, '')] : [];
   });
-  if (keys.length === 0) return denial;
-  return { ...denial, reason: scrubText(keys, denial.reason), hint: scrubText(keys, denial.hint) };
+
+export const unsaidText = (text: string, headers: IncomingHttpHeaders): string =>
+  scrubText(presented(headers), text);
+
+/** The refusal without them: a key in the place of a field's name would be quoted. */
+export function unsaid(denial: Denial, headers: IncomingHttpHeaders): Denial {
+  const { reason, hint } = denial;
+  return { ...denial, reason: unsaidText(reason, headers), hint: unsaidText(hint, headers) };
 }

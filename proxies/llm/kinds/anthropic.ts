@@ -44,6 +44,7 @@ export const anthropic: Kind = {
     },
   ],
   upstreamPath: (basePath, path) => basePath.replace(/\/v1$/, '') + path,
+  ownModels: () => ['claude-*'],
   modelReachesOut: () => undefined,
   errorBody: (denial) => ({
     type: 'error',

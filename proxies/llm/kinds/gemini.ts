@@ -66,6 +66,7 @@ export const gemini: Kind = {
     const asked = compatiblePath === undefined ? path : `/v1beta/openai${compatiblePath}`;
     return basePath.replace(/\/v1(beta)?(\/openai)?$/, '') + asked;
   },
+  ownModels: () => ['gemini-*', 'gemma-*', 'learnlm-*', 'text-embedding-00*', 'embedding-001'],
   modelReachesOut: (model) =>
     /deep-research/i.test(model) ? 'this model searches the web by itself' : undefined,
   errorBody: (denial) => ({

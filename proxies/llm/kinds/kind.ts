@@ -88,6 +88,8 @@ export type Kind = {
   routes: readonly Route[];
   /** The path to ask of the provider, given the path of its base URL. */
   upstreamPath(basePath: string, path: string): string;
+  /** Globs of the models that such a provider has when its owner listed none; undefined: it may have any. */
+  ownModels(host: string): readonly string[] | undefined;
   /** A word about a model name that reaches out by itself, or undefined. */
   modelReachesOut(model: string): string | undefined;
   /** A denial in this wire format, so that its SDKs show the reason. */

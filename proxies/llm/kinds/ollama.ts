@@ -37,6 +37,7 @@ export const ollama: Kind = {
   ],
   upstreamPath: (basePath, path) => basePath.replace(/\/(v1|api)$/, '') + path,
   // `gpt-oss:120b-cloud`, `glm-4.6:cloud`: the local server sends the conversation on to ollama.com.
+  ownModels: () => undefined,
   modelReachesOut: (model) =>
     /[:-]cloud$/i.test(model.trim()) ? "this is a cloud model, which runs on Ollama's servers" : undefined,
   errorBody: (denial) => ({ error: denialText(denial) }),

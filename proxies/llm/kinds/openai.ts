@@ -7,6 +7,9 @@ const common = { speaks: 'openai', query: [], keyIn: 'authorization' } as const;
 /** Of a status, where the SDKs tell them apart. */
 const errorTypes: Record<number, string> = { 402: 'insufficient_quota', 429: 'rate_limit_error' };
 
+const vendorModels =
+  'gpt-* chatgpt-* codex-* o1* o3* o4* text-embedding-* whisper-* tts-* omni-moderation-*'.split(' ');
+
 export const openai: Kind = {
   name: 'openai',
   routes: [
@@ -21,9 +24,14 @@ export const openai: Kind = {
   // The OpenAI convention: a base URL with a path is what stands before /chat/completions.
   upstreamPath: (basePath, path) => (basePath === '' ? path : basePath + path.replace(/^\/v1/, '')),
   // These act without any field that asks for it. OpenAI's search models and Perplexity's look the web up before every answer,
-  // deep research and Groq's compound systems run their own tools, `:online` is OpenRouter's switch for the same.
+  // deep research and Groq's compound systems run their own tools, `:online` is OpenRouter's switch for the same,
+  // and a preset there may hold that switch or name another model.
+  // Any other server of this kind may have any model.
+  ownModels: (host) => (host === 'api.openai.com' ? vendorModels : undefined),
   modelReachesOut: (model) =>
-    /search-(preview|api)|deep-research|(^|\/)sonar(-|$)|(^|\/)compound(-|$)|:online$/i.test(model.trim())
+    /search-(preview|api)|deep-research|(^|\/)sonar([-:]|$)|(^|\/)compound([-:]|$)|:online(:|$)|@preset\//i.test(
+      model.trim(),
+    )
       ? 'this model searches the web by itself'
       : undefined,
   errorBody: (denial) => ({

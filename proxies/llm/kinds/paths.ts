@@ -143,18 +143,22 @@ export function targetOf(place: Place, provider: Provider, model: string | null)
   return { provider, route, origin: baseOf(provider).origin, path, query: place.query };
 }
 
-type Base = { origin: string; path: string };
+type Base = { origin: string; hostname: string; path: string };
 const bases = new WeakMap<Provider, Base>();
 
 /** A base URL is read once: a provider's settings are replaced by a change, not changed. */
 function baseOf(provider: Provider): Base {
   const known = bases.get(provider);
   if (known) return known;
-  const { origin, pathname } = new URL(provider.baseUrl);
-  const base = { origin, path: pathname.replace(/\/+$/, '') };
+  const { origin, hostname, pathname } = new URL(provider.baseUrl);
+  const base = { origin, hostname, path: pathname.replace(/\/+$/, '') };
   bases.set(provider, base);
   return base;
 }
+
+/** The models that a provider of this kind at this host has; undefined where it may have any. */
+export const ownModelsOf = (provider: Provider): readonly string[] | undefined =>
+  kinds[provider.kind].ownModels(baseOf(provider).hostname);
 
 /** Without a model, `{model}` stays where it would stand. */
 export function upstreamPath(provider: Provider, route: Route, model: string | null = null): string {

@@ -94,8 +94,14 @@ export const sharedSpots: Readonly<Record<string, Spot>> = {
   /** Settings whose keys the client chose, and data that goes back to it. */
   free: { free: true, string: 'text' },
   /** A JSON schema. Its properties are the client's; a reference out of it would have to be fetched. */
-  schema: { free: true, string: 'text', keys: { ref: '$ref' } },
-  ref: { free: true, string: 'ref', rest: 'schema', each: 'schema', keys: { ref: '$ref' } },
+  schema: { free: true, string: 'text', keys: { ref: '$ref $dynamicRef $recursiveRef' } },
+  ref: {
+    free: true,
+    string: 'ref',
+    rest: 'schema',
+    each: 'schema',
+    keys: { ref: '$ref $dynamicRef $recursiveRef' },
+  },
   url: { string: 'url' },
   /** Null, false and [] switch it off, and nothing else may be said. */
   off: { may: 'false list', each: 'never', fault: 'reaching' },

@@ -47,6 +47,10 @@ export function deadEnd(
     hops.length > 0 && hops.every((each) => each.why === 'UND_ERR_HEADERS_TIMEOUT') ? 504 : 502,
     'no-answer',
     `no provider answered (${way})`,
-    `Check that one of them runs and that its baseUrl in holdfast.yaml is right: ${addresses}.`,
+    `Check that one of them runs and that its baseUrl in holdfast.yaml is right: ${addresses}.${
+      hops.some(({ why }) => why === 'budget')
+        ? ' `holdfast models spend` shows whose budget is used up.'
+        : ''
+    }`,
   );
 }

@@ -17,8 +17,8 @@ const unbilled = new Set<FormatName>(['listing', 'ollama-show', 'anthropic-count
 
 export const isBilled = (format: FormatName): boolean => !unbilled.has(format);
 
-/** No tokens come out of these: numbers, or a text of what was said. */
-const textless = new Set<FormatName>(['openai-embeddings', 'gemini-embed', 'ollama-embed', 'openai-speech']);
+/** Numbers come out of these, and no tokens. */
+const textless = new Set<FormatName>(['openai-embeddings', 'gemini-embed', 'ollama-embed']);
 
 export const makesText = (format: FormatName): boolean => isBilled(format) && !textless.has(format);
 

@@ -1,7 +1,7 @@
 /** Who may be asked for a model, in which order. A pure function of the request's place, the model's name and the configuration; proxy.ts calls it when the body is scanned. */
 import { type Denial, deny, quoted } from '../denial.ts';
 import type { Provider } from '../kinds/kind.ts';
-import { kinds, type Place, type Target, targetOf } from '../kinds/paths.ts';
+import { kinds, ownModelsOf, type Place, type Target, targetOf } from '../kinds/paths.ts';
 import { type Aliases, chainOf, linkOf } from './chain.ts';
 import { anyGlob, globMatches } from './glob.ts';
 
@@ -34,7 +34,8 @@ type Wish = { provider: Provider | undefined; name: string; model: string | null
 
 /**
  * `asked` is the model as the request names it, null where a format names none. The order: an alias (the agent's own, then
- * the common one), `provider/model`, the agent's own model, else the first provider whose `models` match.
+ * the common one), `provider/model`, the agent's own model, else the first provider whose models these are: as its owner listed
+ * them, as its vendor names them, or any. A list is asked of each in turn.
  */
 export function plan(
   place: Place,
@@ -85,10 +86,13 @@ export function plan(
       continue;
     }
     const target = targetOf(place, provider, model);
-    if (target) candidates.push({ provider, model, target });
+    // A list in another vendor's words is no stand-in for the first one's.
+    const other =
+      asked === null && candidates[0] && target?.route.speaks !== candidates[0].target.route.speaks;
+    if (target && !other) candidates.push({ provider, model, target });
     else skip(wish, 'not-spoken');
-    // Without a chain there is one answerer: another provider's model of the same name is another model.
-    if (target && !chain) break;
+    // Without a chain there is one answerer: another provider's model of the same name is another model. A list may be anybody's.
+    if (target && !chain && asked !== null) break;
   }
   if (candidates.length > 0) return { candidates, alias, skipped };
   return nobody(place, asked, wishes, skipped, providers);
@@ -104,8 +108,9 @@ export function plan(
     if (link && spelled) return [{ provider: spelled, model: link.model }];
     if (own && asked === agent.model?.name) return [{ provider: own, model: asked }];
     return inOrder
-      .filter(({ models }) => models === undefined || anyGlob(models, asked))
-      .map((provider) => ({ provider, model: asked }));
+      .map((provider) => ({ provider, model: asked, rank: fit(provider, asked) }))
+      .filter(({ rank }) => rank !== undefined)
+      .sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
   }
 
   function allowed(provider: Provider, model: string | null): boolean {
@@ -118,9 +123,20 @@ export function plan(
   }
 }
 
+/** 0: the name is one of its own; 1: it may have any; 2: it is a vendor with names of another kind, asked when nobody else is there. */
+function fit(provider: Provider, asked: string): 0 | 1 | 2 | undefined {
+  if (provider.models) return anyGlob(provider.models, asked) ? 0 : undefined;
+  const own = ownModelsOf(provider);
+  if (!own) return 1;
+  return anyGlob(own, asked) ? 0 : 2;
+}
+
 /** Printable in any script; nothing that hides, turns or breaks a line where the name is shown. */
 const isName = (text: string): boolean =>
-  text.length <= maxNameChars && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(text) && text.trim() === text;
+  text.length <= maxNameChars &&
+  /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(text) &&
+  text.trim() === text &&
+  !/^\.+$/.test(text);
 
 const badName = (asked: string): Denial =>
   deny(

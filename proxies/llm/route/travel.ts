@@ -44,6 +44,8 @@ export type TravelParts = {
   sleep?(ms: number, signal: AbortSignal): Promise<void>;
   /** From 0 up to 1. */
   random?(): number;
+  /** Candidates that were passed over before, as they stand on the record. */
+  skipped?: readonly Hop[];
   /** The estimate of the input. */
   need: { contextTokens: number };
 };
@@ -186,41 +188,43 @@ export async function travel<A, C extends Candidate = Candidate>(
   }
   if (lastWord) return { ...lastWord, hops, done() {} };
   const alone = hops.every((each) => each.provider === hops[0]?.provider);
-  return { denial: (alone && refused) || deadEnd(hops, candidates, need.contextTokens, restMs), hops };
+  return {
+    denial:
+      (alone && refused) ||
+      deadEnd([...(parts.skipped ?? []), ...hops], candidates, need.contextTokens, restMs),
+    hops,
+  };
 
   /** The attempt, or `gone` as soon as the signal aborts; what comes of it later is thrown away and its slot given back then. */
-  async function tryOnce(candidate: C, pass: Pass, slot: Release): Promise<Attempt<A> | 'gone'> {
-    const tell = (got: Attempt<A>): void =>
-      pass(got.kind === 'failed' && failsNode(got.why) ? 'failed' : 'answered');
-    const under = attempt(candidate);
-    const left = new Promise<'gone'>((done) => {
-      if (signal.aborted) return done('gone');
-      const leave = (): void => done('gone');
-      signal.addEventListener('abort', leave, { once: true });
-      const forget = (): void => signal.removeEventListener('abort', leave);
-      under.then(forget, forget);
-    });
-    try {
-      const got = await Promise.race([under, left]);
-      if (got !== 'gone' && !signal.aborted) {
-        tell(got);
-        return got;
-      }
-      pass('unknown');
+  function tryOnce(candidate: C, pass: Pass, slot: Release): Promise<Attempt<A> | 'gone'> {
+    return new Promise((resolve, reject) => {
+      let left = signal.aborted;
+      const leave = (): void => {
+        left = true;
+        pass('unknown');
+        resolve('gone');
+      };
+      const under = attempt(candidate);
+      if (left) leave();
+      else signal.addEventListener('abort', leave, { once: true });
       under.then(
-        (late) => {
-          if (late.answer !== undefined) discard(late.answer);
+        (got) => {
+          signal.removeEventListener('abort', leave);
+          if (!left) {
+            pass(got.kind === 'failed' && failsNode(got.why) ? 'failed' : 'answered');
+            return resolve(got);
+          }
+          if (got.answer !== undefined) discard(got.answer);
           slot();
         },
-        () => slot(),
+        (error: unknown) => {
+          signal.removeEventListener('abort', leave);
+          if (!left) pass('unknown');
+          slot();
+          reject(error); // of no effect where the agent has left
+        },
       );
-      return 'gone';
-    } catch (error) {
-      pass('unknown');
-      slot();
-      if (signal.aborted) return 'gone';
-      throw error;
-    }
+    });
   }
 }
 

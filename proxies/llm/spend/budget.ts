@@ -26,9 +26,10 @@ export type Budget = {
 type Open = Sum & { day: string; replayed: boolean };
 
 const nothing = (): Sum => ({ usdNano: 0, tokens: 0 });
+/** What a provider claims may be absurd, twice over: a sum that is not exact any more could not be read back, and nothing would be served. */
 const add = (to: Sum, { usdNano, tokens }: Sum): void => {
-  to.usdNano += usdNano;
-  to.tokens += tokens;
+  to.usdNano = Math.min(Number.MAX_SAFE_INTEGER, to.usdNano + usdNano);
+  to.tokens = Math.min(Number.MAX_SAFE_INTEGER, to.tokens + tokens);
 };
 
 export function createBudget(clock: Pick<Clock, 'now'>): Budget {
@@ -39,6 +40,8 @@ export function createBudget(clock: Pick<Clock, 'now'>): Budget {
   let inDay = nothing();
   let inMonth = nothing();
   const open = new Map<string, Open>();
+  /** Something was replayed since the last reservation. */
+  let undecided = false;
 
   /** Windows only move forward. */
   function turnTo(day: string): void {
@@ -68,17 +71,13 @@ export function createBudget(clock: Pick<Clock, 'now'>): Budget {
 
   /** Nobody will ever say what they came to: they are spent, and no carry need hold them for ever. */
   function decideReplayed(): void {
+    if (!undecided) return;
+    undecided = false;
     for (const [id, each] of open) {
       if (!each.replayed) continue;
       charge(each.day, each);
       open.delete(id);
     }
-  }
-
-  function used(inWindow: (day: string) => boolean, settled: Sum): Used {
-    const [spent, reserved] = [{ ...settled }, nothing()];
-    for (const each of open.values()) if (inWindow(each.day)) add(each.replayed ? spent : reserved, each);
-    return { spent, reserved };
   }
 
   return {
@@ -88,11 +87,15 @@ export function createBudget(clock: Pick<Clock, 'now'>): Budget {
     },
     used() {
       turn();
-      const month = monthOf(today);
-      return {
-        day: used((day) => day === today, inDay),
-        month: used((day) => monthOf(day) === month, inMonth),
-      };
+      const month: Used = { spent: { ...inMonth }, reserved: nothing() };
+      const day: Used = { spent: { ...inDay }, reserved: nothing() };
+      const thisMonth = monthOf(today);
+      for (const each of open.values()) {
+        const of = each.replayed ? 'spent' : 'reserved';
+        if (each.day.startsWith(thisMonth)) add(month[of], each);
+        if (each.day === today) add(day[of], each);
+      }
+      return { day, month };
     },
     reserve(id, { usdNano, tokens }) {
       turn();
@@ -108,6 +111,7 @@ export function createBudget(clock: Pick<Clock, 'now'>): Budget {
     },
     replay(line) {
       turn();
+      undecided = true;
       const id = typeof line.id === 'string' ? line.id : undefined;
       if (line.kind === 'carry') load(line);
       else if (line.kind === 'request' && id !== undefined && line.reserved !== undefined) {

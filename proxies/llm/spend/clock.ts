@@ -31,8 +31,9 @@ export function createClock({ wall, monotonicMs, floor, boot = '', anchor }: Clo
   /** In the same boot a new process must not take over a wall clock that the old one did not believe. */
   function carriedOn(): number | undefined {
     if (anchor === undefined || boot === '' || anchor.boot !== boot) return undefined;
-    const at = Date.parse(anchor.at) + (started - anchor.uptimeMs);
-    return Number.isFinite(at) && started >= anchor.uptimeMs ? at : undefined;
+    const passedMs = started - anchor.uptimeMs;
+    const at = Date.parse(anchor.at) + Math.max(0, passedMs);
+    return Number.isFinite(at) && passedMs >= -coarseMs ? at : undefined;
   }
   const nowMs = () => {
     last = Math.max(last, from + Math.floor(monotonicMs() - started));
@@ -46,6 +47,8 @@ export function createClock({ wall, monotonicMs, floor, boot = '', anchor }: Clo
 }
 
 const rereadMs = 1000;
+/** proc_uptime(5) has hundredths of a second, between which we go on by another clock: a restart at once may read a little less than was noted. */
+const coarseMs = 1000;
 
 /** Milliseconds since boot, the time asleep included (CLOCK_BOOTTIME, proc_uptime(5)): a laptop's night must not be missing from the budget's day. Read from the kernel once a second, in between by the process's own clock. */
 export function createUptime(

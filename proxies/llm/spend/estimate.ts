@@ -23,13 +23,16 @@ const attachedBytesPerToken = 64;
 /** For an answer without a bound. All that is left of a budget, as elsewhere (litellm PR 27509), blocks a whole team at $0.14 of $2000. */
 const usualOutputTokens = 16_384;
 
+/** No answer is longer. What is more is a number that nobody means, and must not stand on the record: the sums are made of it after a restart. */
+const mostTokens = 1_000_000_000;
+
 /** Whole numbers. A request that turns out larger is charged in full; what it is over blocks the next. */
 export function estimate(asked: Asked): Estimate {
   const text = Math.min(asked.textBytes ?? asked.bodyBytes, asked.bodyBytes);
   const tokens = Math.ceil(text / textBytesPerToken + (asked.bodyBytes - text) / attachedBytesPerToken);
-  const most = Math.min(asked.ceilingTokens ?? Infinity, asked.contextTokens ?? Infinity);
+  const most = Math.min(asked.ceilingTokens ?? mostTokens, asked.contextTokens ?? mostTokens);
   return {
     in: Math.min(tokens, asked.contextTokens ?? Infinity),
-    out: Math.min(asked.maxOutputTokens ?? usualOutputTokens, most),
+    out: Math.min(Math.ceil(asked.maxOutputTokens ?? usualOutputTokens), most),
   };
 }

@@ -42,7 +42,7 @@ export type Price =
 /** undefined: nobody knows what it costs. The owner's word goes first: a glob of `prices` (the one with the most letters), then `price`. `at` chooses between a promotion and what follows it. */
 export function priceOf(provider: Provider, model: string, at = new Date()): Price | undefined {
   const own = ownPrice(provider, model);
-  if (own !== undefined) return priceFromOwner(own, provider.kind, at);
+  if (own !== undefined) return ownerPrice(own, provider.kind, at);
   if (provider.login !== undefined)
     return {
       free: false,
@@ -94,12 +94,32 @@ function listFor(provider: Provider): List | undefined {
   return list ?? undefined;
 }
 
-function ownPrice({ prices, price }: Provider, model: string): OwnPrice | undefined {
+function ownPrice({ kind, prices, price }: Provider, model: string): OwnPrice | undefined {
+  // Ollama takes a name in any case, and `:latest` for granted: one model has one price, however it is spelled.
+  if (kind === 'ollama' && prices) {
+    const bare = (name: string): string => name.toLowerCase().replace(/:latest$/, '');
+    const table = Object.fromEntries(Object.entries(prices).map(([glob, each]) => [bare(glob), each]));
+    return bestGlob(table, bare(model)) ?? price;
+  }
   return bestGlob(prices, model) ?? price;
 }
 
 /** About the dearest model that agents are given (2026-09-23: Claude Opus 5). A header says the true cost afterwards. */
 const guessed: Row = { models: [], usd: [5, 5, 25] };
+
+/** What an owner said is one object for as long as the configuration stands; it is dated today. */
+const priced = new WeakMap<OwnPrice, { kind: KindName; day: number; price: Price }>();
+const dayMs = 86_400_000;
+
+function ownerPrice(own: OwnPrice, kind: KindName, at: Date): Price {
+  const day = Math.floor(at.getTime() / dayMs);
+  let known = priced.get(own);
+  if (known?.kind !== kind || known.day !== day) {
+    known = { kind, day, price: priceFromOwner(own, kind, at) };
+    priced.set(own, known);
+  }
+  return known.price;
+}
 
 function priceFromOwner(own: OwnPrice, kind: KindName, at: Date): Price {
   if (own.free === true) return { free: true, source: 'holdfast.yaml' };
@@ -187,7 +207,8 @@ export function costOf(price: Price, tokens: Billed): number | undefined {
 export function boundOf(price: Price, estimate: Estimate): number {
   if (price.free || price.quota) return 0;
   const rates = price.above && estimate.in > price.above.tokens ? price.above.rates : price;
-  const input = Math.max(rates.inputNano, rates.cachedNano, rates.cacheWriteNano, rates.audioNano ?? 0);
+  const { inputNano, cachedNano, cacheWriteNano, cacheWriteLongNano = 0, audioNano = 0 } = rates;
+  const input = Math.max(inputNano, cachedNano, cacheWriteNano, cacheWriteLongNano, audioNano);
   return sum([
     [Math.min(estimate.in, maxTokens), input],
     [Math.min(estimate.out, maxTokens), rates.outputNano],
@@ -205,6 +226,9 @@ export function billOf(
 
 /** In whole numbers: rates have three decimals at most, and a product may be larger than 2^53. */
 function sum(items: [tokens: number, nano: number][]): number {
+  const up = items.reduce((all, [tokens, nano]) => all + tokens * Math.round(nano * 1000), 999);
+  // Exact: a term or a sum that was rounded is larger than any safe integer.
+  if (Number.isSafeInteger(up)) return Math.max(1, (up - (up % 1000)) / 1000);
   const thousandths = items.reduce(
     (all, [tokens, nano]) => all + BigInt(tokens) * BigInt(Math.round(nano * 1000)),
     0n,

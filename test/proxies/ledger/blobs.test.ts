@@ -4,9 +4,10 @@ import { hash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { createBlobs, readBlobs } from '../../../proxies/ledger/blobs.ts';
+import { type Blob, createBlobs, createGathering } from '../../../proxies/ledger/blobs.ts';
 import { verifyLedger } from '../../../proxies/ledger/chain.ts';
 import { type Ledger, openLedger } from '../../../proxies/ledger/ledger.ts';
+import { newestFirst } from '../../../proxies/ledger/newest.ts';
 import { ledgerFile } from './file.ts';
 
 async function store(t: TestContext) {
@@ -35,6 +36,19 @@ async function store(t: TestContext) {
 }
 
 const bytes = (text: string): Buffer => Buffer.from(text);
+
+/** The blobs that line `seq` refers to, as body.ts reads them. */
+async function readBlobs(path: string, refs: string[], seq: number): Promise<Map<string, Blob>> {
+  const blobs = createGathering();
+  for (const ref of refs) blobs.want(ref);
+  for await (const line of newestFirst(path, seq)) {
+    if (line.seq >= seq) continue;
+    if (line.kind === 'segment') break;
+    if (line.kind === 'blob') blobs.see(line);
+  }
+  const found = refs.map((ref) => [ref, blobs.get(ref)] as const);
+  return new Map(found.filter((each): each is [string, Blob] => each[1] !== undefined));
+}
 
 test('a piece is stored once in a segment, again in the next, and known after a restart', async (t) => {
   const { path, open } = await store(t);

@@ -20,7 +20,7 @@ import { bodiesOf } from '../../../proxies/ledger/body.ts';
 import {
   type Exchange,
   exchanges,
-  findExchange,
+  findExchanges,
   linesSince,
   queriedOf,
 } from '../../../proxies/ledger/exchange.ts';
@@ -125,10 +125,10 @@ test('request and outcome are one exchange, and the way it took is on it', async
   assert.deepEqual(
     found.map((each) => [each.id, each.verdict, each.agent, each.provider, each.model, each.status]),
     [
-      ['four', 'fail', 'main', 'openai', 'gpt-5', 502],
-      ['three', 'refuse', 'main', null, null, 403],
+      ['four', 'failed', 'main', 'openai', 'gpt-5', 502],
+      ['three', 'refused', 'main', null, null, 403],
       ['two', 'open', 'scout', 'ollama@pi', 'llama3.2', null],
-      ['one', 'allow', 'main', 'openai', 'gpt-5', 200],
+      ['one', 'passed', 'main', 'openai', 'gpt-5', 200],
     ],
   );
   const one = found.at(-1);
@@ -156,7 +156,7 @@ test('exchanges go on over rotations, in order, each once', async (t) => {
   const ids = (await all(path)).map((each) => [each.id, each.verdict]);
   assert.deepEqual(
     ids,
-    Array.from({ length: 30 }, (_, at) => [`id-${29 - at}`, 'allow']),
+    Array.from({ length: 30 }, (_, at) => [`id-${29 - at}`, 'passed']),
   );
   const seqs: number[] = [];
   for await (const { seq } of newestFirst(path)) seqs.push(seq);
@@ -207,7 +207,7 @@ test('a body is put together again from its frame and its blobs, also when they 
   const whole = `{"model":"smart","messages":[${parts.join(',')}],"note":"\u00017\u0001"}`;
   await asked(ledger, 'a-1', frame, parts, '{"choices":[]}');
   const read = async (): Promise<void> => {
-    const found = await findExchange(path, 'a-1');
+    const [found] = await findExchanges(path, 'a-1', 1);
     assert.ok(found);
     const [bodies] = await bodiesOf(path, [found]);
     assert.equal(bodies?.asked?.bytes.toString(), whole);
@@ -215,7 +215,7 @@ test('a body is put together again from its frame and its blobs, also when they 
     assert.equal(bodies?.answered?.bytes.toString(), '{"choices":[]}');
   };
   await read();
-  const before = await findExchange(path, 'a-1');
+  const [before] = await findExchanges(path, 'a-1', 1);
   await ledger.rotate();
   assert.ok(before);
   const [late] = await bodiesOf(path, [before]);
@@ -245,17 +245,105 @@ test('keys are masked in what is shown, and a lost piece is a gap and not a gues
   assert.deepEqual([gone?.asked?.bytes.toString(), gone?.asked?.missing, gone?.answered], ['[…]', 1, null]);
 });
 
-test('one is found by how its id begins, and a missing one is nothing', async (t) => {
+test('parts are taken from an earlier request of the segment, over many links, and what is lost is a gap for each', async (t) => {
+  const { path, archive } = place(t);
+  const ledger = await openLedger({ path, archive });
+  await asked(ledger, 'q-0', '{"messages":[\u00010-1,\u0001]}', ['"a"', '"b"'], '{}');
+  const frame = '[\u00010-2, \u0001]';
+  const linked = (id: string, after: string, parts: unknown[]) =>
+    ledger.append(request(id, { body: { after, parts, frame } }));
+  await asked(ledger, 'q-1', '"\u00010\u0001"', ['"c"'], '{}');
+  const [{ lines }] = (await all(path)) as [Exchange];
+  const { parts = [] } = (lines.request?.body ?? {}) as { parts?: string[] };
+  const [third] = parts;
+  await linked('r-0', 'q-0', [[0, 2], third]);
+  // Behind thousands of others, which take it all and in another order.
+  for (let at = 1; at <= 3000; at++)
+    await linked(
+      `r-${at}`,
+      `r-${at - 1}`,
+      at % 2
+        ? [
+            [1, 3],
+            [0, 1],
+          ]
+        : [
+            [2, 3],
+            [0, 2],
+          ],
+    );
+  await linked('lost', 'nobody', [[5, 7], third]);
+  await linked('wrong', 'q-0', [[1, 0], 7, [0, 1e9]]);
+  await ledger.append(request('blob', { body: { partsBlob: 'ab'.repeat(32), frame } }));
+  const check = async (): Promise<void> => {
+    const found = await all(path);
+    const bodies = await bodiesOf(path, found);
+    const textOf = (id: string) => bodies[found.findIndex((each) => each.id === id)]?.asked;
+    assert.equal(textOf('r-0')?.bytes.toString(), '["a", "b", "c"]');
+    assert.equal(textOf('r-1')?.bytes.toString(), '["b", "c", "a"]');
+    assert.equal(textOf('r-3000')?.bytes.toString(), '["a", "b", "c"]');
+    for (const [id, text, missing] of [
+      ['lost', '[…, …, "c"]', 2],
+      ['wrong', '[…, …, …]', 3],
+      ['blob', '[…, …, …]', 3],
+    ] as const)
+      assert.deepEqual([textOf(id)?.bytes.toString(), textOf(id)?.missing], [text, missing], id);
+  };
+  await check();
+  const last = (await all(path)).find(({ id }) => id === 'r-3000');
+  await ledger.rotate();
+  await ledger.append(request('later'));
+  await check();
+  const [alone] = await bodiesOf(path, last ? [last] : []);
+  assert.equal(alone?.asked?.bytes.toString(), '["a", "b", "c"]');
+  // The segment that holds what it names is gone: what is known is how many there were.
+  await linked('orphan', 'r-3000', [[0, 3]]);
+  const [orphan] = (await all(path)) as [Exchange];
+  const [gone] = await bodiesOf(path, [orphan]);
+  assert.deepEqual([gone?.asked?.bytes.toString(), gone?.asked?.missing], ['[…, …, …]', 3]);
+  await ledger.close();
+});
+
+test('of files that hold only later lines nothing is read', async (t) => {
+  const { path, archive } = place(t);
+  const ledger = await openLedger({ path, archive });
+  for (let at = 0; at < 30; at++) {
+    await ledger.append(request(`id-${at}`));
+    if (at % 10 === 9) await ledger.rotate();
+  }
+  await ledger.close();
+  const seqs: number[] = [];
+  for await (const { seq } of newestFirst(path, 5)) seqs.push(seq);
+  assert.deepEqual(
+    seqs,
+    Array.from({ length: seqs.length }, (_, at) => seqs.length - at),
+  );
+  assert.equal(seqs.length, 10);
+});
+
+test('those are found whose id begins so, the one whose whole id it is alone, and a missing one is nothing', async (t) => {
   const { path } = place(t);
   const ledger = await openLedger({ path });
   await ledger.append(request('abcd-1'));
   await ledger.append(outcome('abcd-1'));
   await ledger.append(request('zzzz-2'));
+  await ledger.append(request('abcd-12'));
+  await ledger.append(outcome('abcd-12', { status: 201 }));
   await ledger.close();
-  assert.equal((await findExchange(path, 'abcd'))?.status, 200);
-  assert.equal((await findExchange(path, 'zz'))?.verdict, 'open');
-  assert.equal(await findExchange(path, '"main'), undefined);
-  assert.equal(await findExchange(path, 'nothing'), undefined);
+  const found = async (id: string, most = 10): Promise<unknown[]> =>
+    (await findExchanges(path, id, most)).map((each) => [each.id, each.status, each.verdict]);
+  assert.deepEqual(await found('abcd-1'), [['abcd-1', 200, 'passed']]);
+  assert.deepEqual(await found('abcd'), [
+    ['abcd-12', 201, 'passed'],
+    ['abcd-1', 200, 'passed'],
+  ]);
+  assert.deepEqual(await found('', 2), [
+    ['abcd-12', 201, 'passed'],
+    ['zzzz-2', null, 'open'],
+  ]);
+  assert.deepEqual(await found('zz'), [['zzzz-2', null, 'open']]);
+  assert.deepEqual(await found('"main'), []);
+  assert.deepEqual(await found('nothing'), []);
 });
 
 test('many lines are read in constant memory', async (t) => {

@@ -198,3 +198,10 @@ test('headers are masked by name and by what they hold', () => {
   );
   assert.deepEqual(Object.keys(redactHeaders({ ['__proto__']: 'x', a: 'b' })), ['__proto__', 'a']);
 });
+
+test('a key without an end is masked as far as keys go, and is no fault', () => {
+  for (const start of ['sk-', 'gsk_', 'ya29.', `eyJ${long}.`, `eyJ${long}.eyJ`]) {
+    const text = start + 'a'.repeat(8_000_000);
+    assert.equal(redactBytes(Buffer.from(text)).bytes.length, text.length, start);
+  }
+});

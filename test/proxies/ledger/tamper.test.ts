@@ -31,6 +31,11 @@ const edits: [what: string, edit: Edit, line: number][] = [
   ['a line of somebody else', (lines) => lines.with(4, '{"seq":5,"host":"x"}'), 5],
   ['a first line that was cut away', (lines) => lines.slice(1), 1],
   ['a line that is not JSON', (lines) => lines.with(9, (lines[9] ?? '').replace('"turn"', 'turn')), 10],
+  [
+    'a line that says another time further on',
+    (lines) => lines.with(9, (lines[9] ?? '').replace('"turn"', '"at":"\\u001b[2J","turn"')),
+    10,
+  ],
   ['an empty line', (lines) => lines.with(4, ''), 5],
   ['a renumbered line', (lines) => lines.with(4, (lines[4] ?? '').replace('"seq":5', '"seq":6')), 5],
 ];

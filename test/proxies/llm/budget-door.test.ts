@@ -1,5 +1,7 @@
 /** Budgets at the door: reserved before anything leaves, settled by what the provider counted, never more than the owner said. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { ApiError, GoogleGenAI } from '@google/genai';
@@ -264,4 +266,71 @@ test('an agent that leaves before the first byte pays what was reserved: the pro
   assert.equal(outcome.error, 'agent-gone');
   assert.equal(costOf(outcome).usdNano, reservedOf(await rig.line('request')));
   assert.equal(rig.spend.standing().day.reservedUsd, 0);
+});
+
+test('a price cannot be had around by another spelling of the same Ollama model', async (t) => {
+  const { rig } = await startBoth(t, 'ollama', {
+    change: { prices: { practice: price } },
+    limits: { usdPerDay: 0.000_001 },
+  });
+  for (const model of ['practice', 'practice:latest', 'Practice', 'PRACTICE:LATEST']) {
+    const answer = await post(`${rig.url}/api/chat`, chatBody('hello', { model }));
+    assert.equal(answer.status, 402, model);
+    await answer.arrayBuffer();
+  }
+});
+
+test('where the rest of a chain does not answer, the budget that closed its dear end is named', async (t) => {
+  const gone = await startProvider(t);
+  await gone.close();
+  const dear = await startProvider(t);
+  const rig = await startDoor(t, {
+    providers: [
+      { name: 'near', kind: 'openai', baseUrl: gone.url },
+      { name: 'dear', kind: 'openai', baseUrl: dear.url, price },
+    ],
+    aliases: { smart: ['near/practice', 'dear/practice'] },
+    limits: { usdPerDay: 0.000_001 },
+  });
+  const answer = await post(rig.url + chat, chatBody('hello', { model: 'smart' }));
+  assert.equal(answer.status, 502);
+  assert.match(await answer.text(), /dear .*practice.*: budget.*models spend/);
+  assert.equal(dear.requests.length, 0);
+  const hops = (await rig.line('outcome')).hops as { provider: string; why: string }[];
+  assert.deepEqual(hops[0], { provider: 'dear', model: 'practice', why: 'budget', ms: 0 });
+});
+
+test('an attempt that went out and was never heard of is billed at its reservation, beside the answer', async (t) => {
+  const { rig } = await startBoth(t, 'openai', { change: { price } });
+  // The first two connections break before an answer; the third is served.
+  const broken = createServer();
+  let connections = 0;
+  const far = await startProvider(t, { requireKey: realKey });
+  broken.on('connection', (socket) => {
+    connections += 1;
+    if (connections <= 2) socket.once('data', () => socket.resetAndDestroy());
+    else {
+      const on = connect(Number(new URL(far.url).port), '127.0.0.1');
+      on.on('error', () => socket.destroy());
+      socket.on('error', () => on.destroy());
+      socket.pipe(on).pipe(socket);
+    }
+  });
+  broken.listen(0, '127.0.0.1');
+  await once(broken, 'listening');
+  t.after(() => broken.close());
+  const { port } = broken.address() as AddressInfo;
+  const flaky = await startDoor(t, {
+    providers: [{ name: 'p', kind: 'openai', baseUrl: `http://127.0.0.1:${port}`, key: 'real', price }],
+  });
+  const body = chatBody('hello', { max_tokens: 100 });
+  const plain = await post(rig.url + chat, body);
+  await plain.arrayBuffer();
+  const one = costOf(await rig.line('outcome')).usdNano;
+  const answer = await post(flaky.url + chat, body);
+  assert.equal(answer.status, 200);
+  await answer.arrayBuffer();
+  const outcome = await flaky.line('outcome');
+  assert.equal((outcome.hops as unknown[]).length, 3);
+  assert.equal(costOf(outcome).usdNano, one + 2 * reservedOf(await flaky.line('request')));
 });

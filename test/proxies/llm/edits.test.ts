@@ -62,6 +62,14 @@ test("the agent's tag replaces what the client said of itself", () => {
   }
 });
 
+test('metadata for what is stored is taken out, since nothing is: LiteLLM reads from it where to log', () => {
+  const metadata = { langfuse_host: 'attacker.example', langfuse_public_key: 'a' };
+  for (const format of ['openai-chat', 'openai-responses'] as const) {
+    const sent = read(format, { metadata, model: 'm', store: false }, { tag: 'scout' });
+    assert.deepEqual(sent, { metadata: {}, model: 'm', store: false, user: 'scout' });
+  }
+});
+
 test('usage is asked for, whatever stood there', () => {
   const wish = (options?: unknown): unknown => {
     const body = { model: 'm', stream: true, ...(options === undefined ? {} : { stream_options: options }) };

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { test } from 'node:test';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import type { KindName } from '../../../proxies/llm/kinds/kind.ts';
+import { createNodes } from '../../../proxies/llm/route/node.ts';
 import {
   chatBody,
   createTestClock,
@@ -248,11 +249,14 @@ test('a guest that ignores what it is told is not helped by its SDK: one refusal
   assert.equal(rig.lines.filter(({ kind }) => kind === 'refusal').length, 1);
 });
 
-test('an endless answer to a reader that stalls stops the provider', async (t) => {
+/** A provider that writes events for as long as somebody takes them; a body that asks for `little` gets one and the end. */
+async function startEndless(t: TestContext): Promise<{ baseUrl: string; sent(): number }> {
   let sent = 0;
   const endless = createServer((req, res) => {
-    req.resume();
-    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    let asked = '';
+    req.on('data', (chunk: Buffer) => {
+      asked += chunk.toString();
+    });
     const event = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'x'.repeat(10_000) } }] })}\n\n`;
     const more = (): void => {
       while (!res.destroyed) {
@@ -260,29 +264,62 @@ test('an endless answer to a reader that stalls stops the provider', async (t) =
         if (!res.write(event)) return void res.once('drain', more);
       }
     };
-    req.on('end', more);
+    req.on('end', () => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      if (asked.includes('little')) res.end(`${event}data: [DONE]\n\n`);
+      else more();
+    });
   }).listen(0, '127.0.0.1');
   await once(endless, 'listening');
   t.after(() => {
     endless.closeAllConnections();
     endless.close();
   });
-  const baseUrl = `http://127.0.0.1:${(endless.address() as AddressInfo).port}/v1`;
-  const rig = await startDoor(t, { providers: [{ name: 'p', kind: 'openai', baseUrl }] });
-  const before = process.memoryUsage().arrayBuffers;
-  const socket = connect(rig.port, '127.0.0.1');
+  return { baseUrl: `http://127.0.0.1:${(endless.address() as AddressInfo).port}/v1`, sent: () => sent };
+}
+
+/** Asks for much and reads nothing of it. */
+function stall(t: TestContext, port: number): Socket {
+  const socket = connect(port, '127.0.0.1');
   socket.on('error', () => {});
   socket.pause();
+  t.after(() => socket.destroy());
   const body = JSON.stringify(chatBody('much', { stream: true }));
   socket.write(`POST ${chat} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
-  await until(() => sent > 100_000);
+  return socket;
+}
+
+test('an endless answer to a reader that stalls stops the provider', async (t) => {
+  const endless = await startEndless(t);
+  const rig = await startDoor(t, {
+    providers: [{ name: 'p', kind: 'openai', baseUrl: endless.baseUrl }],
+    stallMs: 100,
+  });
+  const before = process.memoryUsage().arrayBuffers;
+  const socket = stall(t, rig.port);
+  await until(() => endless.sent() > 100_000);
   await new Promise((done) => setTimeout(done, 700));
-  const stalled = sent;
+  const stalled = endless.sent();
   await new Promise((done) => setTimeout(done, 300));
-  assert.equal(sent, stalled, 'nobody reads, so nobody writes');
+  assert.equal(endless.sent(), stalled, 'nobody reads, so nobody writes');
   // Two sockets, with what the kernel holds for each.
-  assert.ok(sent < 40e6, `${sent} bytes`);
+  assert.ok(endless.sent() < 40e6, `${endless.sent()} bytes`);
   assert.ok(process.memoryUsage().arrayBuffers - before < 20e6);
   socket.destroy();
+  // It was not cut for reading nothing: nobody else waited.
   assert.equal((await rig.line('outcome')).error, 'agent-gone');
+});
+
+test('an agent that reads nothing keeps a shared machine only until another waits for it', async (t) => {
+  const endless = await startEndless(t);
+  const nodes = createNodes();
+  const providers = [{ name: 'p', kind: 'openai' as const, baseUrl: endless.baseUrl, concurrency: 1 }];
+  const evil = await startDoor(t, { agent: 'evil', providers, nodes, stallMs: 300 });
+  const good = await startDoor(t, { agent: 'good', providers, nodes });
+  stall(t, evil.port);
+  await until(() => endless.sent() > 100_000);
+  const answer = await post(good.url + chat, chatBody('little', { stream: true }));
+  assert.equal(answer.status, 200);
+  assert.match(await answer.text(), /DONE/);
+  assert.equal((await evil.line('outcome')).error, 'agent-stalled');
 });

@@ -106,3 +106,12 @@ test('nothing is held back beyond 64 KiB', () => {
   ] as const)
     assert.equal(firstEvent('openai-chat', type, Buffer.from(text)), 'ok', text.slice(0, 20));
 });
+
+test('a beginning that is made to be tried in many ways takes no time', () => {
+  const blanks = ' '.repeat(60_000);
+  for (const text of [`{"${blanks}\\\n`, `{"${blanks}" x`, `{${blanks}x`, `[${blanks}{${blanks}"${blanks}`]) {
+    const since = performance.now();
+    firstEvent('openai-chat', json, Buffer.from(text));
+    assert.ok(performance.now() - since < 100, JSON.stringify(text.replaceAll(/ +/g, ' ')));
+  }
+});

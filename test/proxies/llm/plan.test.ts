@@ -144,7 +144,7 @@ test("the agent's own model goes to its provider, other names to the first whose
 });
 
 test('the first that speaks the format is asked, the others before it are on the record', () => {
-  const any = [provider('a', 'anthropic'), provider('b', 'ollama'), provider('c', 'ollama')];
+  const any = [provider('a', 'openai'), provider('b', 'ollama'), provider('c', 'ollama')];
   assert.deepEqual(planned('x', { place: at(native), providers: any }), {
     to: ['b/x'],
     skipped: ['a/x not-spoken'],
@@ -199,11 +199,29 @@ test('an allow-list is of alias names and of provider/model, and of nothing else
   );
 });
 
-test('a list of models needs no name and comes from one provider', () => {
-  assert.deepEqual(planned(null, { place: at(models) }).to, ['pi']);
+test('a name leads to whose it is: listed by the owner, named so by the vendor, else to who may have any', () => {
+  const house = [
+    provider('pi', 'ollama'),
+    provider('claude', 'anthropic'),
+    provider('google', 'gemini', { models: ['gemini-*'] }),
+    { ...provider('gpt', 'openai'), baseUrl: 'https://api.openai.com/v1' },
+  ];
+  const to = (asked: string) => planned(asked, { providers: house }).to;
+  assert.deepEqual(to('claude-opus-4-1'), ['claude/claude-opus-4-1']);
+  assert.deepEqual(to('gemini-2.5-pro'), ['google/gemini-2.5-pro']);
+  assert.deepEqual(to('gpt-5'), ['gpt/gpt-5']);
+  assert.deepEqual(to('llama3.2'), ['pi/llama3.2']);
+  // Nobody else is there: the vendor is asked, and says so itself.
+  assert.deepEqual(planned('brand-new', { providers: house.slice(1, 3) }).to, ['claude/brand-new']);
+  const lab = provider('lab', 'openai');
+  assert.deepEqual(planned('gpt-5', { providers: [lab, ...house] }).to, ['gpt/gpt-5']);
+});
+
+test('a list of models needs no name and comes from who is first and answers, in the same words', () => {
+  assert.deepEqual(planned(null, { place: at(models) }).to, ['pi', 'openai']);
   assert.deepEqual(
     planned(null, { place: at(models), agent: { model: { provider: 'openai', name: 'x' }, allow: [] } }).to,
-    ['openai'],
+    ['openai', 'pi'],
   );
   assert.deepEqual(planned(null, { place: at(models, 'openai') }).to, ['openai']);
   assert.equal(planned(null).denied, 'no-model');

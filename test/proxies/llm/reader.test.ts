@@ -233,6 +233,12 @@ test('what OpenRouter, xAI, DeepSeek, Moonshot and LiteLLM count', () => {
   assert.equal(usage({ prompt_tokens: 1, completion_tokens: 1, cost: 0.00123 }).costUsd, 0.00123);
   for (const cost of [-1, '1', null])
     assert.equal(usage({ prompt_tokens: 1, completion_tokens: 1, cost }).costUsd, undefined);
+  // With a vendor's key of one's own, the cost is OpenRouter's fee alone.
+  const byok = (more: object) =>
+    usage({ prompt_tokens: 1, completion_tokens: 1, cost: 0.25, ...more }).costUsd;
+  assert.equal(byok({ is_byok: true, cost_details: { upstream_inference_cost: 5 } }), 5.25);
+  assert.equal(byok({ is_byok: false, cost_details: { upstream_inference_cost: 0.25 } }), 0.25);
+  assert.equal(byok({ is_byok: true }), undefined);
   assert.deepEqual(
     usage({
       prompt_tokens: 10,
@@ -1058,4 +1064,19 @@ test('beyond 8 MiB an answer is counted and no longer kept', () => {
     [gemini.truncated, gemini.tokens, gemini.stop, gemini.ended],
     [true, { in: 3, out: 4 }, 'STOP', true],
   );
+});
+
+test('millions of empty values are not made objects of', () => {
+  const crowd = `[${'{},'.repeat(2_000_000)}1]`;
+  const usage = '"usage":{"prompt_tokens":5,"completion_tokens":7}';
+  for (const [type, text] of [
+    [json, `{"choices":[],"x":${crowd},${usage}}`],
+    [json, `{"choices":${'['.repeat(4_000_000)}`],
+    [sse, `data: {"choices":[],"x":${crowd},${usage}}\n\n`],
+  ] as const) {
+    const since = performance.now();
+    const reading = read('openai-chat', type, text);
+    assert.ok(performance.now() - since < 1000, text.slice(0, 20));
+    assert.equal(reading.tokens, undefined, 'not known, which costs the reservation');
+  }
 });

@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Armed } from '../../../proxies/armed.ts';
 import { createBlobs } from '../../../proxies/ledger/blobs.ts';
+import { LateRecord } from '../../../proxies/ledger/line.ts';
 import type { UrlJudge } from '../../../proxies/llm/asked/scan.ts';
 import { deny } from '../../../proxies/llm/denial.ts';
 import { createDoor } from '../../../proxies/llm/door.ts';
 import type { Provider as Configured, KindName } from '../../../proxies/llm/kinds/kind.ts';
+import { createLanes } from '../../../proxies/llm/lane.ts';
 import { createMetrics, type Metrics } from '../../../proxies/llm/metrics.ts';
 import type { Notice } from '../../../proxies/llm/notices.ts';
 import { createLlm, type Llm, type LlmParts } from '../../../proxies/llm/proxy.ts';
@@ -90,6 +92,7 @@ export type RigOptions = {
   nodes?: Nodes;
   /** Milliseconds, monotonic; a clock of createTestClock(). */
   now?: () => number;
+  stallMs?: number;
   login?: LlmParts['login'];
 };
 
@@ -117,18 +120,28 @@ export function createTestClock(): { now(): number; advance(ms: number): void } 
   };
 }
 
+function lineOf(record: Line | Buffer | LateRecord): Line {
+  const made = record instanceof LateRecord ? record.make() : record;
+  return (Buffer.isBuffer(made) ? JSON.parse(made.toString('utf8')) : made) as Line;
+}
+
 /** A ledger in memory: hands the lines to `record` and keeps them. */
 function memoryLedger(rig: Pick<Rig, 'lines' | 'blobs'>, record: RigOptions['record']): Ledger {
-  const segment = {};
+  let segment = {};
   return {
     async group(make) {
       for (const each of make(segment)) {
-        const line = (Buffer.isBuffer(each) ? JSON.parse(each.toString('utf8')) : each) as Line;
+        const line = lineOf(each);
         if (line.kind === 'blob') {
           rig.blobs.push(line);
           continue;
         }
-        await record?.(line);
+        try {
+          await record?.(line);
+        } catch (error) {
+          segment = {}; // nothing that was made for it stands there
+          throw error;
+        }
         rig.lines.push(line);
       }
     },
@@ -141,7 +154,7 @@ const watched = (ledger: Ledger, { lines, blobs }: Pick<Rig, 'lines' | 'blobs'>)
     let made: Line[] = [];
     const head = await ledger.group((segment) => {
       const given = make(segment);
-      made = given.map((each) => (Buffer.isBuffer(each) ? JSON.parse(each.toString('utf8')) : each) as Line);
+      made = given.map(lineOf);
       return given;
     });
     for (const line of made) (line.kind === 'blob' ? blobs : lines).push(line);
@@ -187,6 +200,7 @@ function partsOf(t: TestContext, options: RigOptions) {
     ledger,
     blobs: createBlobs(),
     spools: createSpools(folder),
+    lanes: createLanes(),
     spend,
     nodes: options.nodes ?? createNodes(),
     metrics,
@@ -199,6 +213,7 @@ function partsOf(t: TestContext, options: RigOptions) {
     },
     log: { error: (text, fields) => void seen.logged.push(JSON.stringify({ text, ...fields })) },
     now,
+    ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
   };
   return { parts, lease, spend, metrics, ...seen };
 }

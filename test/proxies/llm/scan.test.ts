@@ -267,6 +267,18 @@ test('an attachment is counted by its bytes, and text of any script is not one',
     12_024,
   );
   assert.equal(attached('plain words '.repeat(1000)), 0);
+  // It is text where it stands: a beginning without a blank does not make it cheaper.
+  assert.equal(attached('a'.repeat(300) + 'plain words '.repeat(1000)), 0);
+  assert.equal(attached([{ type: 'text', text: base64 }]), 0);
+  const sourced = (source: unknown): number => {
+    const content = [{ type: 'document', source }];
+    const scanned = scan('anthropic-messages', { model: 'm', messages: [{ role: 'user', content }] });
+    assert.ok(!('allow' in scanned));
+    return scanned.attachedBytes;
+  };
+  assert.equal(sourced({ type: 'base64', media_type: 'application/pdf', data: base64 }), 12_002);
+  assert.equal(sourced({ data: base64, media_type: 'application/pdf', type: 'base64' }), 12_002);
+  assert.equal(sourced({ type: 'text', media_type: 'text/plain', data: base64 }), 0);
   assert.equal(attached('没有空格的文字'.repeat(1000)), 0);
 });
 
@@ -278,6 +290,11 @@ test('a tier that costs more than the list price is refused, and the usual ones 
     ruleOf('anthropic-messages', { messages: [], max_tokens: 1, inference_geo: 'us' }),
     'dearer-tier',
   );
+  for (const tier of ['priority', 'SERVICE_TIER_PRIORITY', 'PRIORITY'])
+    for (const key of ['serviceTier', 'service_tier'])
+      assert.equal(ruleOf('gemini-generate', { contents: [], [key]: tier }), 'dearer-tier', tier);
+  assert.equal(ruleOf('gemini-generate', { contents: [], serviceTier: 3 }), 'dearer-tier');
+  assert.equal(ruleOf('gemini-generate', { contents: [], serviceTier: 'flex' }), 'passes');
   assert.equal(ruleOf('openai-chat', { messages: [], service_tier: 'flex' }), 'passes');
   assert.equal(
     ruleOf('anthropic-messages', { messages: [], max_tokens: 1, service_tier: 'standard_only' }),

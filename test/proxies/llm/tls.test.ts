@@ -76,7 +76,10 @@ test('a certificate file that is missing is named', async (t) => {
   });
   const answer = await post(rig.url + chat, chatBody('hello'));
   assert.equal(answer.status, 503);
-  assert.match(await answer.text(), /key-missing.*secrets\/llm\/ca\.pem/);
+  const text = await answer.text();
+  assert.match(text, /key-missing.*secrets\/llm\/ca\.pem/);
+  assert.match(text, /the certificate of the authority that signed that of lab is missing/);
+  assert.match(text, /holdfast config apply/);
 });
 
 test('the authority of one provider vouches for no other', async (t) => {

@@ -86,7 +86,8 @@ const spots: Readonly<Record<string, Spot>> = {
       tools: 'tools',
       toolConfig: 'toolConfig',
       settings: 'generationConfig',
-      word: 'safetySettings serviceTier',
+      word: 'safetySettings',
+      tier: 'serviceTier',
       free: 'labels',
       innerModel: 'model',
       stored: 'cachedContent',
@@ -106,6 +107,12 @@ const spots: Readonly<Record<string, Spot>> = {
   },
   embeddings: { may: 'list', each: 'embedding' },
   innerModel: { may: 'string', string: 'text', take: 'innerModel' },
+  /** Priority costs up to twice as much. Both spellings of the API are in use; protobuf's JSON takes a number too, and this does not. */
+  tier: {
+    may: 'string',
+    words: 'unspecified standard flex SERVICE_TIER_UNSPECIFIED SERVICE_TIER_STANDARD SERVICE_TIER_FLEX',
+    fault: 'tier',
+  },
 };
 
 export const geminiGenerate: Format = {

@@ -75,7 +75,8 @@ export const openaiChat: Format = {
     longSchema: 'functions',
     toolChoice: 'tool_choice',
     tier: 'service_tier',
-    free: 'function_call logit_bias chat_template_kwargs',
+    free: 'function_call logit_bias',
+    templateSettings: 'chat_template_kwargs',
     schema: 'response_format guided_json json_schema structured_outputs',
     text: texts,
     longContent: 'prediction',
@@ -88,6 +89,8 @@ export const openaiChat: Format = {
   spots: {
     ...toolSpots,
     longSchema: { like: 'schema', take: 'long' },
+    /** Variables of the model's own template. vLLM also takes another template here, and arguments of the function that renders it. */
+    templateSettings: { like: 'free', keys: { off: 'chat_template tokenize' } },
     streamOptions: { may: 'object', take: 'streamOptions', keys: { includeUsage: 'include_usage' } },
     includeUsage: { may: 'flag', take: 'includeUsage' },
     ollamaOptions: { may: 'object', keys: { maxTokens: 'num_predict', text: 'stop' } },

@@ -193,6 +193,14 @@ test('a carry stands for all that was before it, what was under way included', (
   assert.equal(rig.spend.standing().audit.bytes, 5000);
 });
 
+test('absurd costs, twice, are a sum that can be read back', () => {
+  const rig = createRig({});
+  const most = paid(Number.MAX_SAFE_INTEGER, { tokens: Number.MAX_SAFE_INTEGER });
+  for (const id of ['a', 'b']) rig.tell(rig.ask(id, bid(1)), most);
+  const { day } = rig.restart([rig.spend.carry()]).standing();
+  assert.deepEqual([day.usd, day.tokens], [Number.MAX_SAFE_INTEGER / usd, Number.MAX_SAFE_INTEGER]);
+});
+
 test('an outcome that the carry knows already is not charged twice', () => {
   const rig = createRig({ usdPerDay: 10 });
   const open = rig.ask('a', bid(1));

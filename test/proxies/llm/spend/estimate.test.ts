@@ -22,3 +22,10 @@ test('the model bounds both, and an answer without a bound is of the usual lengt
   assert.equal(estimate({ bodyBytes: 4, maxOutputTokens: null, ceilingTokens: 4096 }).out, 4096);
   assert.equal(estimate({ bodyBytes: 4, maxOutputTokens: 0 }).out, 0);
 });
+
+test('a number that nobody means is no number on the record, where only whole ones can be read back', () => {
+  for (const maxOutputTokens of [1e308, Number.MAX_VALUE, 1.5, 1e9 + 0.5, 0.001]) {
+    const { out } = estimate({ bodyBytes: 4, maxOutputTokens });
+    assert.ok(Number.isSafeInteger(out) && out >= 1 && out <= 1e9, `${maxOutputTokens}: ${out}`);
+  }
+});
