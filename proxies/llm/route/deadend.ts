@@ -45,7 +45,7 @@ export function deadEnd(
   const addresses = [...asked].map(([name, baseUrl]) => `${name} at ${baseUrl}`).join(', ');
   return deny(
     hops.length > 0 && hops.every((each) => each.why === 'UND_ERR_HEADERS_TIMEOUT') ? 504 : 502,
-    'no-answer',
+    'provider-unreachable',
     `no provider answered (${way})`,
     `Check that one of them runs and that its baseUrl in holdfast.yaml is right: ${addresses}.${
       hops.some(({ why }) => why === 'budget')

@@ -180,7 +180,7 @@ test('when nobody answers, the denial names each and why', async () => {
   });
   const { denial, hops } = denied(await go([candidate('vendor'), candidate('pi', 'llama\u0007')]));
   assert.equal(denial.status, 502);
-  assert.equal(denial.rule, 'no-answer');
+  assert.equal(denial.rule, 'provider-unreachable');
   assert.equal(
     denial.reason,
     'no provider answered (vendor "m": status-500; pi "llama\\u0007": ECONNREFUSED)',
@@ -202,7 +202,7 @@ test('what the only provider was refused for is said as it is', async () => {
     pi: [failed('redirect', 'next', { refused })],
     dev: [failed('gone', 'next')],
   });
-  assert.equal(denied(await again([candidate('pi'), candidate('dev')])).denial.rule, 'no-answer');
+  assert.equal(denied(await again([candidate('pi'), candidate('dev')])).denial.rule, 'provider-unreachable');
 });
 
 test('a request that is itself at fault is asked nowhere else', async () => {
@@ -362,7 +362,7 @@ test('a fault of ours gives the slot back and is thrown', async () => {
 });
 
 test('nobody to ask is a denial too', async () => {
-  assert.equal(denied(await world({}).go([])).denial.rule, 'no-answer');
+  assert.equal(denied(await world({}).go([])).denial.rule, 'provider-unreachable');
 });
 
 test('over real sockets: a closed port, a server that is busy for a second, and one that answers', async (t) => {
