@@ -189,7 +189,10 @@ function workTable({ tools }: Status, providers: Provider[], models: ModelsStand
   const toolDetail = [tools.phase, tools.detail]
     .filter((each) => each !== undefined)
     .map((each) => visibleLine(each, 300));
-  const ready = (each: Provider): boolean => each.hasKey || each.login || each.kind === 'ollama';
+  /** No key is wanted where none is named and llm asks without one. */
+  const keyless = new Set(models?.providers.flatMap((each) => (each.keyState === 'none' ? [each.name] : [])));
+  const ready = (each: Provider): boolean =>
+    each.hasKey || each.login || each.kind === 'ollama' || keyless.has(each.name);
   const rows = providers.map((each) => {
     // Where llm does not answer, nobody knows more than the file: that is not green.
     const { tone, word, why } = ready(each)
