@@ -167,8 +167,6 @@ export async function* stream(
     for await (const chunk of res as AsyncIterable<Buffer>) chunks.push(chunk);
     throw fromProblemJson(parse(Buffer.concat(chunks).toString('utf8')), res.statusCode ?? 500);
   }
-  const cut = (cause?: unknown): Problem =>
-    new Problem('cut', 502, 'the answer was cut off', 'The other process ended; try again.', cause);
   let broken: unknown;
   res.on('error', (error) => {
     broken = error;
@@ -187,6 +185,9 @@ export async function* stream(
     res.destroy();
   }
 }
+
+const cut = (cause?: unknown): Problem =>
+  new Problem('cut', 502, 'the answer was cut off', 'The other process ended; try again.', cause);
 
 function send(
   socketPath: string,
@@ -227,7 +228,12 @@ function send(
         resolve(res);
       },
     );
-    req.on('error', unreachable);
+    // Somebody was there and ended before the first word: that is no empty place.
+    req.on('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ECONNRESET' && req.socket?.connecting === false
+        ? reject(cut(error))
+        : unreachable(error),
+    );
     if (options.timeoutMs !== undefined) {
       req.setTimeout(options.timeoutMs, () =>
         req.destroy(new Error(`no answer within ${options.timeoutMs} ms`)),
